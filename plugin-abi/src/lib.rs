@@ -1,1 +1,3 @@
-//! x
+//! The contract between a dora plugin and its host, and the SDK to write one.
+pub mod ffi;
+pub mod handshake;
