@@ -1,0 +1,88 @@
+//! Between messages and the arrow crates: the feature `arrow`.
+//!
+//! Invariant: no data are copied in either direction. Numbers without nulls skip the crate's general import, which
+//! costs more than the rest of a message's way together. Absent: other arrow versions; those use [`Message::view`].
+
+use super::{DataError, Message};
+use crate::ffi::{ArrowArray, ArrowSchema};
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, types};
+use arrow_buffer::{Buffer, ScalarBuffer};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+const _: () = assert!(size_of::<FFI_ArrowArray>() == size_of::<ArrowArray>());
+const _: () = assert!(size_of::<FFI_ArrowSchema>() == size_of::<ArrowSchema>());
+
+impl Message {
+    /// The data as an array of the arrow crates, sharing the buffers.
+    ///
+    /// # Errors
+    /// The crates refuse the data.
+    pub fn array(&self) -> Result<ArrayRef, DataError> {
+        if self.raw().n_nodes == 0
+            && self.no_nulls().is_ok()
+            && let Some(array) = self.primitive()
+        {
+            return Ok(array);
+        }
+        let view = self.view()?;
+        let invalid = |error: arrow_schema::ArrowError| DataError::Invalid(error.to_string());
+        // SAFETY: both structs are those of the Arrow C Data Interface on either side; the view is moved, the
+        // schema borrowed while the message lives.
+        let data = unsafe {
+            let array = std::mem::transmute::<ArrowArray, FFI_ArrowArray>(view);
+            from_ffi(
+                array,
+                &*std::ptr::from_ref(self.schema_struct()).cast::<FFI_ArrowSchema>(),
+            )
+        };
+        Ok(make_array(data.map_err(invalid)?))
+    }
+
+    fn primitive(&self) -> Option<ArrayRef> {
+        Some(match self.format() {
+            "C" => self.typed::<types::UInt8Type>()?,
+            "c" => self.typed::<types::Int8Type>()?,
+            "S" => self.typed::<types::UInt16Type>()?,
+            "s" => self.typed::<types::Int16Type>()?,
+            "I" => self.typed::<types::UInt32Type>()?,
+            "i" => self.typed::<types::Int32Type>()?,
+            "L" => self.typed::<types::UInt64Type>()?,
+            "l" => self.typed::<types::Int64Type>()?,
+            "f" => self.typed::<types::Float32Type>()?,
+            "g" => self.typed::<types::Float64Type>()?,
+            _ => return None,
+        })
+    }
+
+    fn typed<T: ArrowPrimitiveType>(&self) -> Option<ArrayRef> {
+        let first = NonNull::new(self.buffer(1).cast_mut().cast::<u8>())?;
+        if !first.cast::<T::Native>().is_aligned() {
+            return None;
+        }
+        let values = self.offset().checked_add(self.len())?;
+        let bytes = values.checked_mul(size_of::<T::Native>())?;
+        // SAFETY: the producer vouches for `offset + length` values; the clone keeps them alive.
+        let buffer =
+            unsafe { Buffer::from_custom_allocation(first, bytes, Arc::new(self.clone())) };
+        let scalars = ScalarBuffer::<T::Native>::new(buffer, self.offset(), self.len());
+        Some(Arc::new(PrimitiveArray::<T>::new(scalars, None)))
+    }
+}
+
+/// An array as the structs of the C Data Interface, sharing its buffers.
+pub(crate) fn export(array: &dyn arrow_array::Array) -> Result<(ArrowArray, ArrowSchema), String> {
+    let (data, schema) = to_ffi(&array.to_data()).map_err(|error| error.to_string())?;
+    // The crate says "not nullable" of every top-level array, also of one with nulls.
+    let schema = schema
+        .with_flags(arrow_schema::ffi::Flags::NULLABLE)
+        .map_err(|error| error.to_string())?;
+    // SAFETY: both structs are those of the Arrow C Data Interface on either side, moved.
+    Ok(unsafe {
+        (
+            std::mem::transmute::<FFI_ArrowArray, ArrowArray>(data),
+            std::mem::transmute::<FFI_ArrowSchema, ArrowSchema>(schema),
+        )
+    })
+}
