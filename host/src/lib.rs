@@ -1,1 +1,2 @@
-//! x
+//! The runtime behind the `dora` command.
+pub mod plugin;

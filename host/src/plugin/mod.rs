@@ -1,0 +1,2 @@
+//! Plugins: from an untrusted file to running instances.
+pub mod preflight;
