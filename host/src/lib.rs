@@ -1,1 +1,5 @@
 //! x
+
+pub mod descriptor;
+pub mod ids;
+pub mod plugin;

@@ -1,0 +1,3 @@
+//! Plugins as the host sees them: so far what a plugin says of itself.
+
+pub mod info;
