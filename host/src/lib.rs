@@ -1,2 +1,7 @@
 //! The runtime behind the `dora` command.
+
+#![deny(unsafe_code)]
+
+pub mod descriptor;
+pub mod ids;
 pub mod plugin;
