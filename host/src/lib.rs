@@ -5,6 +5,7 @@
 pub mod descriptor;
 pub mod engine;
 pub mod ids;
+#[allow(unsafe_code)]
 pub mod plugin;
 #[allow(unsafe_code)]
 pub mod sys;

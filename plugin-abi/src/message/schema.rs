@@ -155,7 +155,10 @@ impl Schema {
     /// The type in words (see [`crate::types`]); kept, if this copy of the crate interned it.
     pub fn text(&self) -> Cow<'_, str> {
         let schema = self.as_ref();
-        if std::ptr::fn_addr_eq(schema.retain, retain as unsafe extern "C" fn(*const MsgSchema)) {
+        if std::ptr::fn_addr_eq(
+            schema.retain,
+            retain as unsafe extern "C" fn(*const MsgSchema),
+        ) {
             // SAFETY: only this module makes schemas with this function, each the first field of an `Entry`.
             return Cow::Borrowed(unsafe { &(*self.as_ptr().cast::<Entry>()).text });
         }
