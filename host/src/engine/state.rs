@@ -200,15 +200,6 @@ impl State {
         self.nodes.get(node).map_or(0, |node| node.restarts)
     }
 
-    /// Nodes that have not ended.
-    pub fn running(&self) -> impl Iterator<Item = NodeIndex> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.phase != Phase::Ended)
-            .map(|(i, _)| i)
-    }
-
     fn created(&mut self, index: NodeIndex, actions: &mut Vec<Action>) {
         let (started, stopping) = (self.started, self.is_stopping());
         let Some(node) = self
