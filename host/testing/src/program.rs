@@ -117,7 +117,7 @@ fn own_group(command: &mut Command) {
 #[cfg(unix)]
 fn kill_group(id: u32) {
     // The shell has the command built in; not every system has it as a program.
-    quietly(Command::new("sh").args(["-c", &format!("kill -KILL -- -{id}")]));
+    quietly(Command::new("sh").args(["-c", &format!("kill -s KILL -- -{id}")]));
 }
 
 #[cfg(windows)]
