@@ -235,7 +235,7 @@ DORA_STATIC_ASSERT(offsetof(DoraRecord, flags) + 2 == 32, "the first 32 bytes ke
     }; \
     DORA_C_END \
     DORA_STATIC_ASSERT(sizeof(plugin_name) <= 64 && sizeof(plugin_version) <= 32, \
-                       "a plugin's name has at most 63 bytes, its version at most 31")
+                       "the name of a plugin has at most 63 bytes, its version 31")
 
 // Defines everything that a plugin exports: DORA_PLUGIN("name", "1.0.0", &kind, &other_kind);
 // The kinds are DoraKind with static storage.
