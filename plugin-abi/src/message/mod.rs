@@ -16,6 +16,8 @@ pub(crate) mod arrow;
 pub use cell::Memory;
 pub(crate) use check::bytes;
 pub use read::{DataError, Number};
+#[cfg(feature = "arrow")]
+pub(crate) use schema::OwnedSchema;
 pub use schema::Schema;
 
 use crate::ffi::{ArrowArray, Leaf, Msg};

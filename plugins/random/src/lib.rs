@@ -1,1 +1,5 @@
-//! x
+//! The plugin `random`: exports the node kind of the same name.
+
+mod node;
+
+plugin_abi::export_plugin!(node::Random);

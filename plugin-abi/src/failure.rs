@@ -1,0 +1,134 @@
+//! How a node's errors and panics become text for the host.
+//!
+//! Invariant: no panic leaves a function of the contract, and none loses its text or its place. Absent: what the
+//! host does about it.
+
+use crate::ffi::{self, ErrorReport, Host, Status, Str};
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+/// Why a callback failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) kind: u32,
+    /// The error on the first line, each cause on one of its own.
+    pub(crate) text: String,
+    pub(crate) file: String,
+    pub(crate) line: u32,
+}
+
+impl Failure {
+    pub(crate) fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain = std::iter::successors(Some(error), |error| error.source());
+        let lines: Vec<String> = chain
+            .map(|error| error.to_string().replace('\n', " "))
+            .collect();
+        Self {
+            kind: ffi::REPORT_ERROR,
+            text: lines.join("\n"),
+            file: String::new(),
+            line: 0,
+        }
+    }
+}
+
+/// Gives a failure to the host.
+pub(crate) fn report(host: *const Host, failure: &Failure) {
+    let report = ErrorReport {
+        size: size_of::<ErrorReport>() as u32,
+        kind: failure.kind,
+        text: Str::from(failure.text.as_str()),
+        file: Str::from(failure.file.as_str()),
+        line: failure.line,
+        reserved: 0,
+    };
+    // SAFETY: the caller holds the table; the report is borrowed for the call.
+    unsafe { ((*host).report_error)(host, &raw const report) }
+}
+
+thread_local! {
+    static CAUGHT: Cell<u32> = const { Cell::new(0) };
+    static LAST: RefCell<Option<Failure>> = const { RefCell::new(None) };
+}
+
+/// Runs one callback. A panic becomes a [`Failure`] with its place.
+pub(crate) fn guarded<T>(
+    callback: impl FnOnce() -> Result<T, crate::node::Error>,
+) -> Result<T, Failure> {
+    install_hook();
+    CAUGHT.set(CAUGHT.get() + 1);
+    // The node is destroyed after a panic, so nothing of it is seen half-changed.
+    let outcome = catch_unwind(AssertUnwindSafe(callback));
+    CAUGHT.set(CAUGHT.get() - 1);
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failure::from_error(error.as_ref())),
+        Err(payload) => {
+            let failure = LAST.take().unwrap_or_else(|| Failure {
+                kind: ffi::REPORT_PANIC,
+                text: panic_text(payload.as_ref()),
+                file: String::new(),
+                line: 0,
+            });
+            // A payload whose drop panics would unwind into the host.
+            std::mem::forget(payload);
+            Err(failure)
+        }
+    }
+}
+
+/// As [`guarded`] for what becomes a status: a failure is reported to `host`.
+pub(crate) fn guarded_status(
+    host: *const Host,
+    callback: impl FnOnce() -> Result<Status, crate::node::Error>,
+) -> Status {
+    match guarded(callback) {
+        Ok(status) => status,
+        Err(failure) => {
+            report(host, &failure);
+            if failure.kind == ffi::REPORT_PANIC {
+                ffi::ERR_PANICKED
+            } else {
+                ffi::ERR_FAILED
+            }
+        }
+    }
+}
+
+/// Keeps the place of a panic, which the payload that `catch_unwind` gives does not have. Each library has a standard
+/// library, and so a hook, of its own.
+fn install_hook() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let failure = from_panic(info);
+            if CAUGHT.get() > 0 {
+                LAST.set(Some(failure));
+            } else if !crate::log::panic_on_own_thread(&failure) {
+                previous(info);
+            }
+        }));
+    });
+}
+
+fn from_panic(info: &PanicHookInfo<'_>) -> Failure {
+    let (file, line) = info.location().map_or((String::new(), 0), |place| {
+        (place.file().to_owned(), place.line())
+    });
+    Failure {
+        kind: ffi::REPORT_PANIC,
+        text: panic_text(info.payload()),
+        file,
+        line,
+    }
+}
+
+fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".into())
+}
