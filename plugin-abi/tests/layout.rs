@@ -311,7 +311,10 @@ fn a_name_that_does_not_fit_is_refused_when_it_is_compiled() {
     let output = compile_c(&Source::new("long.c", &main), &["-std=c11", "-c"]);
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("the name of a plugin has at most 63"), "{said}");
+    assert!(
+        said.contains("the name of a plugin has at most 63"),
+        "{said}"
+    );
 }
 
 #[test]

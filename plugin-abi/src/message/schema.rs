@@ -279,6 +279,7 @@ unsafe fn write_metadata(metadata: *const c_char, key: &mut Vec<u8>) -> Result<(
         key.push(0);
         return Ok(());
     }
+    key.push(1);
     let bad = || UnknownType("its metadata have a negative length".into());
     let mut at = metadata.cast::<u8>();
     // SAFETY: the form is the producer's promise; lengths are read before what they cover.
