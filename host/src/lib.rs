@@ -3,5 +3,8 @@
 #![deny(unsafe_code)]
 
 pub mod descriptor;
+pub mod engine;
 pub mod ids;
 pub mod plugin;
+#[allow(unsafe_code)]
+pub mod sys;

@@ -167,7 +167,11 @@ impl fmt::Display for Problems {
         }
         let hidden = self.errors + self.warnings - self.kept.len();
         if hidden > 0 {
-            write!(f, "\n{}: and {hidden} more problems", shown_path(&self.file))?;
+            write!(
+                f,
+                "\n{}: and {hidden} more problems",
+                shown_path(&self.file)
+            )?;
         }
         Ok(())
     }

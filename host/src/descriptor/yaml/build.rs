@@ -101,7 +101,10 @@ impl Builder {
     fn document(&mut self, at: Position) -> Step {
         self.documents += 1;
         if self.documents > 1 {
-            return fault(at, "a second document starts here; one file holds one descriptor");
+            return fault(
+                at,
+                "a second document starts here; one file holds one descriptor",
+            );
         }
         Ok(())
     }
@@ -232,7 +235,10 @@ impl Builder {
         }
         if self.bytes > MAX_TEXT_BYTES {
             let mib = MAX_TEXT_BYTES / (1024 * 1024);
-            return fault(at, &format!("more than {mib} MiB of text up to here, aliases expanded"));
+            return fault(
+                at,
+                &format!("more than {mib} MiB of text up to here, aliases expanded"),
+            );
         }
         Ok(())
     }

@@ -127,7 +127,10 @@ fn depth_is_bounded_also_through_aliases() {
     }
     let found = faults(&ladder);
     assert_eq!(found.len(), 1);
-    assert!(found[0].ends_with("nested deeper than 64 levels"), "{found:?}");
+    assert!(
+        found[0].ends_with("nested deeper than 64 levels"),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -154,10 +157,47 @@ fn bombs_fail_fast() {
 #[test]
 fn hostile_shapes_end() {
     let shapes: &[&str] = &[
-        "[", "{", "- ", "? ", "&a ", "*a ", "!a ", "a: ", "a: b: ", "\"", "'", "|\n", ">\n",
-        "a: |\n  x\n", "[a, ", "{a: ", "{? ", "\t", "\r", "\u{feff}", "%", "---\n", "...\n", "#",
-        "\u{0}", "- - ", "-\n", ":", "?\n", ",", "]", "[]: ", "<<: {}\n", "a\n\n\n", "\\",
-        "\"\\x", "a: 'b\n", " ", "\n", "a ", "漢",
+        "[",
+        "{",
+        "- ",
+        "? ",
+        "&a ",
+        "*a ",
+        "!a ",
+        "a: ",
+        "a: b: ",
+        "\"",
+        "'",
+        "|\n",
+        ">\n",
+        "a: |\n  x\n",
+        "[a, ",
+        "{a: ",
+        "{? ",
+        "\t",
+        "\r",
+        "\u{feff}",
+        "%",
+        "---\n",
+        "...\n",
+        "#",
+        "\u{0}",
+        "- - ",
+        "-\n",
+        ":",
+        "?\n",
+        ",",
+        "]",
+        "[]: ",
+        "<<: {}\n",
+        "a\n\n\n",
+        "\\",
+        "\"\\x",
+        "a: 'b\n",
+        " ",
+        "\n",
+        "a ",
+        "漢",
     ];
     let begun = Instant::now();
     for shape in shapes {

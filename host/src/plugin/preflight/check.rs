@@ -50,9 +50,9 @@ pub fn check(
 /// The handshake and the headers of a plugin; any other kind of file is refused by its name.
 fn plugin(report: &FileReport) -> Result<(&Handshake, &ImageReport), PreflightError> {
     let handshake = match &report.kind {
-        FileKind::Plugin(handshake) => handshake,
+        FileKind::Plugin { handshake } => handshake,
         FileKind::Library => return Err(PreflightError::NoRecord),
-        FileKind::NodeExecutable(_) => return Err(PreflightError::NodeExecutable),
+        FileKind::NodeExecutable { .. } => return Err(PreflightError::NodeExecutable),
         FileKind::Executable => return Err(PreflightError::Executable),
         FileKind::Universal => return Err(PreflightError::Universal),
         FileKind::Object { what } => {

@@ -29,8 +29,8 @@ pub struct Machine {
     pub glibc: Option<GlibcVersion>,
 }
 
-/// Version of the GNU C library. Shown as `2.36`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// Version of the GNU C library. Shown, and serialised, as `2.36`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GlibcVersion {
     /// 2, these days.
     pub major: u32,
@@ -89,6 +89,12 @@ impl GlibcVersion {
             return None;
         }
         Some(Self { major, minor })
+    }
+}
+
+impl Serialize for GlibcVersion {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

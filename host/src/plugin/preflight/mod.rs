@@ -13,10 +13,12 @@
 //! ```
 
 mod check;
+mod dependencies;
 mod elf;
 mod elf_versions;
 mod error;
 mod image;
+mod loader_error;
 mod mach_o;
 mod machine;
 mod pe;
@@ -24,8 +26,10 @@ mod record;
 mod source;
 
 pub use check::{Isolation, check};
+pub use dependencies::{Beside, beside, find_dlls};
 pub use error::{LayoutDifference, PreflightError};
 pub use image::{GlibcNeed, Links};
+pub use loader_error::explain_loader_error;
 pub use machine::{GlibcVersion, Machine, Platform};
 pub use record::{Details, Handshake, Language};
 
@@ -58,11 +62,17 @@ pub struct FileReport {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum FileKind {
     /// A shared library with a handshake record.
-    Plugin(Handshake),
+    Plugin {
+        /// What the record says.
+        handshake: Handshake,
+    },
     /// A shared library without one.
     Library,
     /// An executable with a handshake record: a node as an executable.
-    NodeExecutable(Handshake),
+    NodeExecutable {
+        /// What the record says.
+        handshake: Handshake,
+    },
     /// Any other executable.
     Executable,
     /// A universal Mach-O file, whatever its parts are.
@@ -174,32 +184,44 @@ fn dispatch(source: Source<'_>) -> Result<FileReport, PreflightError> {
         }
         // Java's class files start alike; there the next number is at least 45, here no more than a few.
         [0xca, 0xfe, 0xba, 0xbe | 0xbf, 0, 0, 0, parts] if *parts < 45 => {
-            return Ok(FileReport {
-                kind: FileKind::Universal,
+            return Ok(plain(FileKind::Universal, size));
+        }
+        b"!<arch>\n" | b"!<thin>\n" => {
+            return Ok(plain(
+                FileKind::Object {
+                    what: "a static library".into(),
+                },
                 size,
-                image: None,
-            });
+            ));
         }
         _ => None,
     };
     Ok(match image {
         Some(image) => report(image, size),
-        None => FileReport {
-            kind: FileKind::Other {
+        None => plain(
+            FileKind::Other {
                 starts: start_of(source.head(64)),
             },
             size,
-            image: None,
-        },
+        ),
     })
+}
+
+/// The report on a file that is no image, or holds several.
+fn plain(kind: FileKind, size: u64) -> FileReport {
+    FileReport {
+        kind,
+        size,
+        image: None,
+    }
 }
 
 fn report(image: Image, size: u64) -> FileReport {
     FileReport {
         kind: match (image.shape, image.handshake) {
-            (Shape::Library, Some(handshake)) => FileKind::Plugin(handshake),
+            (Shape::Library, Some(handshake)) => FileKind::Plugin { handshake },
             (Shape::Library, None) => FileKind::Library,
-            (Shape::Executable, Some(handshake)) => FileKind::NodeExecutable(handshake),
+            (Shape::Executable, Some(handshake)) => FileKind::NodeExecutable { handshake },
             (Shape::Executable, None) => FileKind::Executable,
             (Shape::Object(what), _) => FileKind::Object { what: what.into() },
         },
@@ -223,17 +245,17 @@ fn start_of(head: &[u8]) -> String {
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(line.get(..error.valid_up_to()).unwrap_or(&[])).unwrap_or("")
         }
-        Err(_) => {
-            return line
-                .iter()
-                .take(16)
-                .copied()
-                .map(std::ascii::escape_default)
-                .flat_map(|c| c.map(char::from))
-                .collect();
-        }
+        Err(_) => return line.get(..16).unwrap_or(line).escape_ascii().to_string(),
     };
-    text.chars().take(24).flat_map(char::escape_debug).collect()
+    let mut shown = String::new();
+    for letter in text.chars().take(24) {
+        match letter {
+            // The text stands in double quotes.
+            '\'' => shown.push(letter),
+            letter => shown.extend(letter.escape_debug()),
+        }
+    }
+    shown
 }
 
 fn from_io(path: &Path, error: &io::Error) -> PreflightError {
