@@ -123,10 +123,10 @@ unsafe fn nested_text(schema: &ArrowSchema, depth: usize) -> Result<String, Unkn
         let child_text = unsafe { nested_text(child, depth + 1) }?;
         children.push(match format {
             "+s" | "+m" | "+r" => {
-                // SAFETY: as above.
                 let name = if child.name.is_null() {
                     ""
                 } else {
+                    // SAFETY: as above.
                     unsafe { c_text(child.name) }?
                 };
                 format!("{name}: {child_text}")
@@ -201,10 +201,10 @@ pub(crate) unsafe fn children_of(schema: &ArrowSchema) -> Result<Vec<&ArrowSchem
         return Err(UnknownType("children are missing".into()));
     }
     (0..count)
-        // SAFETY: the caller vouches for `n_children` pointers, each null or valid.
         .map(|i| {
-            unsafe { (*schema.children.add(i)).as_ref() }
-                .ok_or_else(|| UnknownType("a child is missing".into()))
+            // SAFETY: the caller vouches for `n_children` pointers, each null or valid.
+            let child = unsafe { (*schema.children.add(i)).as_ref() };
+            child.ok_or_else(|| UnknownType("a child is missing".into()))
         })
         .collect()
 }

@@ -153,9 +153,8 @@ unsafe fn descendants(parent: &ArrowArray, schema: &ArrowSchema) -> Result<(), M
         unsafe { array(child, kind) }?;
     }
     // SAFETY: null or valid, in both or neither.
-    if let (Some(values), Some(kind)) =
-        unsafe { (parent.dictionary.as_ref(), schema.dictionary.as_ref()) }
-    {
+    let dictionary = unsafe { (parent.dictionary.as_ref(), schema.dictionary.as_ref()) };
+    if let (Some(values), Some(kind)) = dictionary {
         // SAFETY: valid by the caller's promise.
         unsafe { array(values, kind) }?;
     }

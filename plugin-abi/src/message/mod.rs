@@ -89,9 +89,22 @@ impl Message {
         let buffers = match crate::types::primitive_width(format) {
             Some(_) => none.as_slice(),
             None if format == "n" => &[],
-            None => return Err(MakeError::Invalid(format!("format \"{format}\" is not empty without buffers"))),
+            None => {
+                return Err(MakeError::Invalid(format!(
+                    "format \"{format}\" is not empty without buffers"
+                )));
+            }
         };
-        Self::make(stamp, schema, &[], cell::Source::Copy { length: 0, null_count: 0, buffers })
+        Self::make(
+            stamp,
+            schema,
+            &[],
+            cell::Source::Copy {
+                length: 0,
+                null_count: 0,
+                buffers,
+            },
+        )
     }
 
     /// Wraps memory that holds `length` values of a primitive type, without copying it.

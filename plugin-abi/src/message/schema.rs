@@ -146,22 +146,26 @@ impl Schema {
         self.as_ref().id
     }
 
-    /// The table itself.
-    pub fn as_ref(&self) -> &MsgSchema {
-        // SAFETY: alive while a reference is held.
-        unsafe { self.0.as_ref() }
-    }
-
     /// The type in words (see [`crate::types`]); kept, if this copy of the crate interned it.
     pub fn text(&self) -> Cow<'_, str> {
         let schema = self.as_ref();
-        if std::ptr::fn_addr_eq(schema.retain, retain as unsafe extern "C" fn(*const MsgSchema)) {
+        if std::ptr::fn_addr_eq(
+            schema.retain,
+            retain as unsafe extern "C" fn(*const MsgSchema),
+        ) {
             // SAFETY: only this module makes schemas with this function, each the first field of an `Entry`.
             return Cow::Borrowed(unsafe { &(*self.as_ptr().cast::<Entry>()).text });
         }
         // SAFETY: interned schemas are valid.
         let text = unsafe { types::text(&schema.schema) };
         Cow::Owned(text.unwrap_or_else(|error| error.to_string()))
+    }
+}
+
+impl AsRef<MsgSchema> for Schema {
+    fn as_ref(&self) -> &MsgSchema {
+        // SAFETY: alive while a reference is held.
+        unsafe { self.0.as_ref() }
     }
 }
 

@@ -120,6 +120,9 @@ fn copied_leaves_of_every_shape_are_arrays() {
     assert_eq!(message.array().expect("nulls").len(), 4);
 }
 
+/// Format, length, number of nulls, buffers, and what the refusal says.
+type Case<'a> = (&'static CStr, i64, i64, &'a [Option<&'a [u8]>], &'a str);
+
 #[test]
 fn a_copy_that_does_not_fit_its_type_is_refused() {
     let eight = [0; 8];
@@ -127,7 +130,7 @@ fn a_copy_that_does_not_fit_its_type_is_refused() {
         .into_iter()
         .flat_map(i32::to_ne_bytes)
         .collect();
-    let cases: [(&'static CStr, i64, i64, &[Option<&[u8]>], &str); 14] = [
+    let cases: [Case<'_>; 14] = [
         (c"L", -1, 0, &[None, Some(&eight)], "negative length"),
         (
             c"L",
