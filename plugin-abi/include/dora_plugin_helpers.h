@@ -36,7 +36,7 @@ extern "C" {
 // Number of elements of an array (not of a pointer).
 #define DORA_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-// No port has this index.
+// No port has this index: the descriptor does not list it, so nothing comes in on it and nobody wants what goes out.
 #define DORA_NO_PORT UINT32_MAX
 
 // Bytes that somebody else keeps alive.
@@ -57,7 +57,7 @@ static inline bool dora_str_equal(DoraStr text, const char *other) {
     return text.len == strlen(other) && (text.len == 0 || memcmp(text.ptr, other, text.len) == 0);
 }
 
-// The index of a name in DoraCreateArgs.inputs or .outputs, or DORA_NO_PORT: the port is not connected.
+// The index of a name in DoraCreateArgs.inputs or .outputs, or DORA_NO_PORT.
 static inline uint32_t dora_port(const DoraStr *names, size_t count, const char *name) {
     for (size_t i = 0; i < count; i++) {
         if (dora_str_equal(names[i], name)) {
@@ -117,8 +117,14 @@ static inline DoraStr dora_format(char *buffer, size_t size, const char *format,
     size_t end = (size_t)length;
     if (end >= size) {
         end = size - 1;
-        while (end > 0 && ((unsigned char)buffer[end] & 0xC0) == 0x80) {
-            end--;
+        size_t lead = end; // Where the last character starts, if it starts at all.
+        do {
+            lead--;
+        } while (lead > 0 && ((unsigned char)buffer[lead] & 0xC0) == 0x80);
+        unsigned char first = (unsigned char)buffer[lead];
+        size_t length_of_last = first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+        if (lead + length_of_last > end) {
+            end = lead;
         }
     }
     return dora_bytes(buffer, end);
@@ -165,6 +171,7 @@ static inline DoraStatus dora_fail_at(const DoraHost *host, const char *file, ui
 }
 
 // ---- Sending -------------------------------------------------------------------------------------------------
+// On DORA_NO_PORT these send nothing and return DORA_OK.
 
 static inline void dora_release_static_schema(struct ArrowSchema *schema) {
     schema->release = NULL;
@@ -186,6 +193,9 @@ static inline DoraStatus dora_leaf_schema(const DoraHost *host, const char *form
 // width. Returns what DoraHost.send_copy does.
 static inline DoraStatus dora_send_values(const DoraHost *host, uint32_t output, const DoraMsgSchema *schema,
                                           const void *values, size_t count, size_t width) {
+    if (output == DORA_NO_PORT) {
+        return DORA_OK;
+    }
     if (width == 0 || count > (size_t)PTRDIFF_MAX / width) {
         return DORA_ERR_INVALID_DATA;
     }
@@ -215,6 +225,9 @@ static inline DoraStatus dora_send_u64(const DoraHost *host, uint32_t output, co
 // Copies and sends one text, at most 2 GiB long; `schema` is "u".
 static inline DoraStatus dora_send_text(const DoraHost *host, uint32_t output, const DoraMsgSchema *schema,
                                         DoraStr text) {
+    if (output == DORA_NO_PORT) {
+        return DORA_OK;
+    }
     if (text.len > INT32_MAX) {
         return DORA_ERR_INVALID_DATA;
     }
