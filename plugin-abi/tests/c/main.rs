@@ -28,6 +28,13 @@ struct Plugin {
 impl Plugin {
     /// Compiles a C file, named from this crate's folder, and loads it.
     fn load(source: &str) -> Self {
+        let (table, kinds) = Self::open(source);
+        let kinds = kinds.expect("a plugin's table");
+        Self { table, kinds }
+    }
+
+    /// The same, and what is wrong with its table.
+    fn open(source: &str) -> (&'static LibraryTable, Result<Vec<KindTable>, String>) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("plugin.dll");
         compile(source, &file);
@@ -40,9 +47,9 @@ impl Plugin {
             let entry = library
                 .get::<Entry>(ffi::ENTRY.as_bytes())
                 .expect("the entry");
-            kinds(entry(table.as_ptr())).expect("a plugin's table")
+            kinds(entry(table.as_ptr()))
         };
-        Self { table, kinds }
+        (table, kinds)
     }
 
     fn kind(&self, name: &str) -> KindTable {

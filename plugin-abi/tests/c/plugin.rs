@@ -25,6 +25,16 @@ fn counts(table: &Table<Seen>) -> Vec<u64> {
 }
 
 #[test]
+fn a_kind_that_lacks_a_function_is_refused() {
+    let (_, kinds) = Plugin::open("tests/c/incomplete.c");
+    let error = kinds.expect_err("no function to save the state");
+    assert_eq!(
+        error,
+        "node kind \"forgetful\" has no function `save_state`"
+    );
+}
+
+#[test]
 fn it_declares_its_kinds() {
     let names: Vec<String> = PLUGIN.kinds.iter().map(KindTable::name).collect();
     assert_eq!(names, ["c-echo", "c-counter", "c-fail"]);
