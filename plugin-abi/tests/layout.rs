@@ -3,6 +3,7 @@
 //!
 //! Needs a C compiler with gcc's options: `CC`, or `cc` (`gcc` on Windows); and for one test `CXX` or `c++` (`g++`).
 
+use plugin_abi::ffi;
 use plugin_abi::handshake::{
     ABI, AbiVersion, FIELDS, FLAG_DEBUG, FLAG_UNWIND, LANGUAGE_C, LAYOUT, MessageFormat, Record,
     TARGET, TypeLayout, text,
@@ -177,22 +178,84 @@ fn rust_layout() -> String {
         .collect()
 }
 
+/// The name of a type of the list in C.
+fn c_type(name: &str) -> String {
+    match name {
+        "ArrowArray" | "ArrowSchema" => format!("struct {name}"),
+        _ => format!("Dora{name}"),
+    }
+}
+
+fn run_statements(statements: &str) -> String {
+    let includes = "#include <stdio.h>\n#include \"dora_plugin.h\"\n";
+    let main = format!("{includes}int main(void) {{\n{statements}return 0;\n}}\n");
+    run_c(&main, &["-std=c11"])
+}
+
 #[test]
 fn every_type_lies_in_c_as_in_rust() {
     let statements: String = FIELDS
         .iter()
-        .map(|(name, fields)| {
-            let c_type = match *name {
-                "ArrowArray" | "ArrowSchema" => format!("struct {name}"),
-                _ => format!("Dora{name}"),
-            };
-            c_printing(name, &c_type, fields)
-        })
+        .map(|(name, fields)| c_printing(name, &c_type(name), fields))
         .collect();
-    let main = format!(
-        "#include <stdio.h>\n#include \"dora_plugin.h\"\nint main(void) {{\n{statements}return 0;\n}}\n"
-    );
-    assert_eq!(run_c(&main, &["-std=c11"]), rust_layout());
+    assert_eq!(run_statements(&statements), rust_layout());
+}
+
+/// Size of a field, which offsets do not tell where padding follows.
+fn width<T, F>(_: impl Fn(&T) -> &F) -> usize {
+    size_of::<F>()
+}
+
+macro_rules! widths {
+    ($($ty:ident { $($field:ident),* })*) => {
+        [$((stringify!($ty), vec![$((stringify!($field), width(|value: &ffi::$ty| &value.$field))),*])),*]
+    };
+}
+
+#[test]
+fn every_field_is_as_wide_in_c_as_in_rust() {
+    #[rustfmt::skip]
+    let types = widths! {
+        Str { ptr, len }
+        Bytes { ptr, len, owner, release }
+        ArrowArray { length, null_count, offset, n_buffers, n_children, buffers, children, dictionary, release,
+            private_data }
+        ArrowSchema { format, name, metadata, flags, n_children, children, dictionary, release, private_data }
+        MsgSchema { size, n_nodes, id, schema, retain, release }
+        MsgVt { size, retain, release, view }
+        Msg { size, n_nodes, vt, array, schema, meta, meta_len }
+        HostBuf { ptr, len, owner }
+        Leaf { length, null_count, buffers, n_buffers }
+        LogRecord { size, level, line, reserved, target, message, fields, file, spans }
+        ErrorReport { size, kind, text, file, line, reserved }
+        Library { size, level, log, folder }
+        Host { size, context, library, level, retain, release, intern_schema, alloc_output, free_buf, send_copy,
+            send_buf, send_array, log, report_error, request_stop }
+        Event { size, kind, input, reason, msg }
+        CreateArgs { size, restart_count, inputs, n_inputs, outputs, n_outputs, config, node_id, dataflow_id }
+        Port { size, name, description, data_type }
+        Kind { size, name, description, inputs, n_inputs, outputs, n_outputs, config_schema, create, on_event,
+            save_state, restore_state, destroy }
+    };
+    let names = types.each_ref().map(|(name, fields)| {
+        let fields: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
+        (*name, fields)
+    });
+    let all = FIELDS.map(|(name, fields)| (name, fields.to_vec()));
+    assert_eq!(names, all, "the list above is whole");
+    let (mut statements, mut expected) = (String::new(), String::new());
+    for (name, field, width) in types.iter().flat_map(|(name, fields)| {
+        let fields = fields.iter();
+        fields.map(move |(field, width)| (name, field, width))
+    }) {
+        let c_type = c_type(name);
+        let _ = writeln!(
+            statements,
+            "printf(\"{name}.{field} %u\\n\", (unsigned)sizeof((({c_type} *)0)->{field}));"
+        );
+        let _ = writeln!(expected, "{name}.{field} {width}");
+    }
+    assert_eq!(run_statements(&statements), expected);
 }
 
 #[test]
@@ -234,11 +297,8 @@ fn the_record_lies_in_c_as_in_rust() {
         .iter()
         .map(|(name, _, fields)| c_printing(name, &format!("Dora{name}"), fields))
         .collect();
-    let main = format!(
-        "#include <stdio.h>\n#include \"dora_plugin.h\"\nint main(void) {{\n{statements}return 0;\n}}\n"
-    );
     let expected: String = types.iter().map(|(_, line, _)| line.as_str()).collect();
-    assert_eq!(run_c(&main, &["-std=c11"]), expected);
+    assert_eq!(run_statements(&statements), expected);
 }
 
 /// The record that C compiles, read back.
