@@ -70,7 +70,7 @@ impl FromStr for DataflowId {
 
 /// Why a text cannot be a name. Displays as a whole sentence that quotes the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` cannot be a {what}: {reason}", shown(.text))]
+#[error("{} cannot be a {what}: {reason}", shown(.text))]
 pub struct InvalidName {
     /// What it should have named, such as `node id`.
     pub what: &'static str,
@@ -84,7 +84,7 @@ pub struct InvalidName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameFault {
     /// Nothing was given.
-    #[error("it is empty")]
+    #[error("it needs at least one character")]
     Empty,
     /// More than [`MAX_NAME_LEN`] characters.
     #[error("it has {0} characters, at most {MAX_NAME_LEN} are allowed")]
@@ -153,11 +153,14 @@ fn check_length(text: &str) -> Result<(), NameFault> {
 
 /// The text as it may stand in a message: control characters escaped, long texts cut.
 fn shown(text: &str) -> String {
+    if text.is_empty() {
+        return "an empty text".into();
+    }
     let mut shown: String = text.chars().take(60).flat_map(char::escape_debug).collect();
     if text.chars().nth(60).is_some() {
         shown.push('…');
     }
-    shown
+    format!("`{shown}`")
 }
 
 macro_rules! name_type {
@@ -221,7 +224,7 @@ macro_rules! name_type {
 name_type!(NodeId, "node id", check_node_id);
 name_type!(PortName, "port name", check_port);
 name_type!(MachineId, "machine id", check_plain);
-name_type!(ShareName, "name of a process or thread", check_plain);
+name_type!(ShareName, "process or thread name", check_plain);
 
 #[cfg(test)]
 mod tests {

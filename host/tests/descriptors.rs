@@ -230,7 +230,7 @@ fn files_that_are_no_text() {
         ),
         (
             b"\x7fELF\x02\x01\x01\0\0\0",
-            "flow.yml:1:1: not valid YAML: found unprintable character",
+            "flow.yml:1:8: not valid YAML: found unprintable character; is this a text file?",
         ),
     ];
     for (bytes, expected) in table {

@@ -118,9 +118,9 @@ pub(super) static NODE: &[Key] = &[
         NoEffect("a node whose inputs have closed may take its time"),
     ),
     key("git", Refused(GIT)),
-    key("branch", Refused(GIT)),
-    key("tag", Refused(GIT)),
-    key("rev", Refused(GIT)),
+    key("branch", Refused(GIT_PART)),
+    key("tag", Refused(GIT_PART)),
+    key("rev", Refused(GIT_PART)),
     key(
         "hub",
         Refused(
@@ -162,6 +162,8 @@ pub(super) static NODE: &[Key] = &[
 const TYPES: &str = "the types of a plugin's ports are declared in the plugin";
 const GIT: &str = "repositories are not cloned here; clone it in `build` \
                    (such as `build: git clone URL repo`) and start `path` with that folder";
+
+const GIT_PART: &str = "it belongs to `git`, and repositories are not cloned here";
 
 /// Keys of `deploy`.
 pub(super) static DEPLOY: &[Key] = &[

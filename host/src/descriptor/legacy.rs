@@ -54,15 +54,8 @@ fn modern(scope: &mut Scope<'_>, mut entry: Entry, has_path: bool) -> Option<Ent
     }
 }
 
-/// The entries that are no operators.
-pub(super) struct Operators {
-    /// Whether there were any.
-    pub found: bool,
-    pub rest: Vec<Entry>,
-}
-
-/// Reports each operator of a node with its replacement.
-pub(super) fn explain_operators(scope: &mut Scope<'_>, entries: Vec<Entry>) -> Operators {
+/// Reports each operator of a node with its replacement, and gives the entries that are no operators.
+pub(super) fn explain_operators(scope: &mut Scope<'_>, entries: Vec<Entry>) -> Vec<Entry> {
     let (operators, rest): (Vec<_>, Vec<_>) = entries
         .into_iter()
         .partition(|entry| matches!(entry.key.as_str(), "operator" | "operators"));
@@ -76,10 +69,7 @@ pub(super) fn explain_operators(scope: &mut Scope<'_>, entries: Vec<Entry>) -> O
             _ => scope.error(entry.key_at, explain(&entry.key, &entry.value)),
         }
     }
-    Operators {
-        found: !operators.is_empty(),
-        rest,
-    }
+    rest
 }
 
 fn explain(key: &str, operator: &Yaml) -> String {

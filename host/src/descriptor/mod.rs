@@ -14,6 +14,8 @@ mod keys;
 mod legacy;
 mod node;
 mod problem;
+pub mod resolve;
+mod schema;
 mod size;
 mod source;
 mod suggest;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use expand::{ExpandError, Lookup, expand};
 pub use problem::{MAX_KEPT, Position, Problem, Problems, Severity};
+pub use schema::json_schema;
 pub use types::{
     Config, DEFAULT_QUEUE_SIZE, Deploy, InputSpec, Load, LogLevel, LogSpec, MAX_QUEUE_SIZE, Node,
     NodePath, ProcessPlace, QueuePolicy, Restart, RestartPolicy, Source, Spanned, ThreadPlace,

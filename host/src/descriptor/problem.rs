@@ -44,10 +44,9 @@ pub struct Problem {
     pub severity: Severity,
     /// Where in the file; `None` when the file could not be read at all.
     pub at: Option<Position>,
-    /// The node at fault: its id, or `2nd of nodes` style words when it has none.
+    /// The node at fault: its id as written; `None` for the file itself or a node without id.
     pub node: Option<String>,
-    /// What is wrong and what is expected, one sentence without a final stop. Several lines only
-    /// for lists.
+    /// What is wrong and what is expected, in one line without a final stop.
     pub text: String,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{
     problem::{listed, quoted},
-    suggest::did_you_mean,
+    suggest::maybe_meant,
     types::{LogLevel, Source},
 };
 
@@ -36,7 +36,7 @@ pub(super) fn parse_source(text: &str) -> Result<Source, String> {
         _ => Err(format!(
             "{} is nothing that `dora` provides{}; it provides `dora/timer/...` and `dora/logs`",
             quoted(text),
-            did_you_mean(what, ["timer", "logs"]),
+            maybe_meant(what, ["timer", "logs"]),
         )),
     }
 }
@@ -47,7 +47,7 @@ fn timer(text: &str, rest: &str) -> Result<Source, String> {
         return Err(format!("the timer {shown} is incomplete; {TIMER_FORM}"));
     };
     if !UNITS.contains(&unit) {
-        let hint = did_you_mean(unit, UNITS);
+        let hint = maybe_meant(unit, UNITS);
         let unit = quoted(unit);
         return Err(format!(
             "the timer {shown} has the unknown unit {unit}{hint}; {TIMER_FORM}"
@@ -115,7 +115,7 @@ pub(super) fn parse_level(text: &str) -> Result<LogLevel, String> {
             Err(format!(
                 "unknown log level {}{}; the levels are {}",
                 quoted(text),
-                did_you_mean(text, names),
+                maybe_meant(text, names),
                 listed(names)
             ))
         }

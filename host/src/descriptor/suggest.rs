@@ -46,6 +46,14 @@ pub(super) fn did_you_mean<'a>(
     }
 }
 
+/// `` (did you mean `x`?)``, or nothing: for the middle of a sentence.
+pub(super) fn maybe_meant<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    match nearest(name, candidates) {
+        Some(candidate) => format!(" (did you mean {}?)", quoted(candidate)),
+        None => String::new(),
+    }
+}
+
 fn folded(name: &str) -> String {
     name.chars()
         .map(|c| {

@@ -17,7 +17,10 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { id: *Uuid::now_v7().as_bytes(), last: AtomicU64::new(0) }
+        Self {
+            id: *Uuid::now_v7().as_bytes(),
+            last: AtomicU64::new(0),
+        }
     }
 }
 
@@ -29,11 +32,16 @@ impl Clock {
 
     fn stamp(&self, now: SystemTime) -> Timestamp {
         let wall = Timestamp::new(now, self.id);
-        let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-            Some(wall.time.max(last.saturating_add(1)))
-        });
+        let last = self
+            .last
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(wall.time.max(last.saturating_add(1)))
+            });
         let last = last.unwrap_or_default();
-        Timestamp { time: wall.time.max(last.saturating_add(1)), ..wall }
+        Timestamp {
+            time: wall.time.max(last.saturating_add(1)),
+            ..wall
+        }
     }
 }
 

@@ -130,8 +130,15 @@ impl Mailbox {
             held: true,
             count: InputCount::default(),
         });
-        let state = State { inputs: inputs.collect(), ..State::default() };
-        Self { state: Mutex::new(state), readable: Condvar::new(), writable: Condvar::new() }
+        let state = State {
+            inputs: inputs.collect(),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            readable: Condvar::new(),
+            writable: Condvar::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -199,13 +206,19 @@ impl Mailbox {
     pub fn wait_for_room(&self, slot: Slot, timeout: Duration, stop: impl Fn() -> bool) {
         let mut state = self.state();
         let full = |state: &State| {
-            state.inputs.get(slot.0).is_some_and(|input| !input.shut && input.queue.len() >= input.capacity)
+            state
+                .inputs
+                .get(slot.0)
+                .is_some_and(|input| !input.shut && input.queue.len() >= input.capacity)
         };
         if !full(&state) || stop() {
             return;
         }
         state.senders_waiting += 1;
-        let (mut state, _) = self.writable.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self
+            .writable
+            .wait_timeout(state, timeout)
+            .unwrap_or_else(PoisonError::into_inner);
         state.senders_waiting -= 1;
     }
 
@@ -276,24 +289,36 @@ impl Mailbox {
                 return Some(delivery);
             }
             state.reader_waits = true;
-            state = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => self.readable.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => {
-                    state.reader_waits = false;
-                    return None;
-                }
-                Some(left) => {
-                    self.readable.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            state =
+                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                    None => self
+                        .readable
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner),
+                    Some(Duration::ZERO) => {
+                        state.reader_waits = false;
+                        return None;
+                    }
+                    Some(left) => {
+                        self.readable
+                            .wait_timeout(state, left)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0
+                    }
+                };
         }
     }
 
     /// Counters of an input.
     pub fn count(&self, slot: Slot) -> InputCount {
         let state = self.state();
-        let Some(input) = state.inputs.get(slot.0) else { return InputCount::default() };
-        InputCount { queued: input.queue.len() as u64, ..input.count }
+        let Some(input) = state.inputs.get(slot.0) else {
+            return InputCount::default();
+        };
+        InputCount {
+            queued: input.queue.len() as u64,
+            ..input.count
+        }
     }
 }
 
@@ -306,7 +331,13 @@ impl State {
             let count = self.inputs.len();
             for step in 0..count {
                 let at = (self.turn + step) % count;
-                let Some(input) = self.inputs.get_mut(at).filter(|input| input.has_something()) else { continue };
+                let Some(input) = self
+                    .inputs
+                    .get_mut(at)
+                    .filter(|input| input.has_something())
+                else {
+                    continue;
+                };
                 self.turn = (at + 1) % count;
                 let delivery = match input.queue.pop_front() {
                     Some(message) => {

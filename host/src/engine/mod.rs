@@ -59,9 +59,18 @@ pub trait EngineLog: Send + Sync {
 /// What a thread tells the engine.
 #[derive(Debug)]
 enum Told {
-    Created { node: NodeIndex },
-    NotCreated { node: NodeIndex, failure: NodeFailure },
-    Ended { node: NodeIndex, ending: Ending, inputs_closed: bool },
+    Created {
+        node: NodeIndex,
+    },
+    NotCreated {
+        node: NodeIndex,
+        failure: NodeFailure,
+    },
+    Ended {
+        node: NodeIndex,
+        ending: Ending,
+        inputs_closed: bool,
+    },
 }
 
 /// What a running dataflow can be told.
@@ -139,7 +148,9 @@ impl Dataflow {
     pub fn start(id: DataflowId, plan: &Plan, log: Arc<dyn EngineLog>) -> Result<Self, StartError> {
         let clock = Arc::new(Clock::default());
         let (tell, told) = mpsc::channel(TOLD);
-        let mailboxes: Vec<_> = (0..plan.workers.len()).map(|worker| Arc::new(mailbox(plan, worker))).collect();
+        let mailboxes: Vec<_> = (0..plan.workers.len())
+            .map(|worker| Arc::new(mailbox(plan, worker)))
+            .collect();
         let ids = worker_ids(plan.workers.len());
         let mut timer_routes = Vec::new();
         let routes = routes(plan, &mailboxes, &ids, &mut timer_routes);
@@ -157,17 +168,28 @@ impl Dataflow {
         };
         let mut seats: Vec<Vec<SeatSpec>> = plan.workers.iter().map(|_| Vec::new()).collect();
         for (index, (planned, routes)) in plan.nodes.iter().zip(routes).enumerate() {
-            let (Some(specs), Some(mailbox)) = (seats.get_mut(planned.worker), mailboxes.get(planned.worker)) else {
+            let (Some(specs), Some(mailbox)) =
+                (seats.get_mut(planned.worker), mailboxes.get(planned.worker))
+            else {
                 continue;
             };
-            let (running, spec) = dataflow.node(index, planned, routes, SeatId(specs.len()), mailbox);
+            let (running, spec) =
+                dataflow.node(index, planned, routes, SeatId(specs.len()), mailbox);
             dataflow.nodes.push(running);
             specs.push(spec);
         }
-        for (((planned, specs), mailbox), worker) in plan.workers.iter().zip(seats).zip(mailboxes).zip(ids) {
+        for (((planned, specs), mailbox), worker) in
+            plan.workers.iter().zip(seats).zip(mailboxes).zip(ids)
+        {
             let thread = dataflow.spawn(planned, specs, &mailbox, worker, tell.clone());
-            dataflow.workers.push(Worker { mailbox, thread: None });
-            let thread = thread.map_err(|source| StartError::Thread { name: planned.name.clone(), source });
+            dataflow.workers.push(Worker {
+                mailbox,
+                thread: None,
+            });
+            let thread = thread.map_err(|source| StartError::Thread {
+                name: planned.name.clone(),
+                source,
+            });
             if let Some(last) = dataflow.workers.last_mut() {
                 // On an error the drop below ends the threads that have been started.
                 last.thread = Some(thread?);
@@ -185,7 +207,8 @@ impl Dataflow {
         mailbox: &Arc<Mailbox>,
     ) -> (Running, SeatSpec) {
         let outputs = planned.outputs.iter().zip(routes);
-        let outputs = outputs.map(|(port, route)| Output::new(port.name.clone(), port.data_type.clone(), route));
+        let outputs = outputs
+            .map(|(port, route)| Output::new(port.name.clone(), port.data_type.clone(), route));
         let shared = SeatShared::new(
             planned.id.clone(),
             outputs.collect(),
@@ -203,11 +226,26 @@ impl Dataflow {
             level: self.log.level(&planned.id),
             dataflow: self.id.to_string(),
             config: planned.config.clone(),
-            inputs: inputs.clone().map(|input| (input.name.clone(), Slot(input.slot), input.timeout)).collect(),
+            inputs: inputs
+                .clone()
+                .map(|input| (input.name.clone(), Slot(input.slot), input.timeout))
+                .collect(),
             inline_count: inline_count.clone(),
         };
-        let slots = inputs.map(|input| (input.name.clone(), Slot(input.slot))).collect();
-        (Running { shared, worker: planned.worker, seat, slots, inline_count, ending: None }, spec)
+        let slots = inputs
+            .map(|input| (input.name.clone(), Slot(input.slot)))
+            .collect();
+        (
+            Running {
+                shared,
+                worker: planned.worker,
+                seat,
+                slots,
+                inline_count,
+                ending: None,
+            },
+            spec,
+        )
     }
 
     fn spawn(
@@ -218,26 +256,45 @@ impl Dataflow {
         worker: u64,
         tell: Sender<Told>,
     ) -> std::io::Result<JoinHandle<()>> {
-        let (mailbox, log, cores) = (mailbox.clone(), self.log.clone(), planned.cpu_affinity.clone());
+        let (mailbox, log, cores) = (
+            mailbox.clone(),
+            self.log.clone(),
+            planned.cpu_affinity.clone(),
+        );
         let nodes: Vec<NodeIndex> = specs.iter().map(|spec| spec.node).collect();
         let first = specs.first().map(|spec| spec.shared.id.clone());
         let run = move || {
             if !cores.is_empty()
                 && let Err(error) = affinity::pin_this_thread(&cores)
             {
-                log.engine(2, first.as_ref(), &format!("cpu_affinity has no effect: {error}"));
+                log.engine(
+                    2,
+                    first.as_ref(),
+                    &format!("cpu_affinity has no effect: {error}"),
+                );
             }
             // Nodes' panics never come this far; this is for a fault of the engine itself, which must not hang.
-            let outcome = catch_unwind(AssertUnwindSafe(|| worker::run(worker, &mailbox, specs, tell.clone())));
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                worker::run(worker, &mailbox, specs, tell.clone())
+            }));
             if outcome.is_err() {
                 for node in nodes {
-                    let ending = Ending::Failed { failure: engine_fault(), last_input: None };
-                    let _ = tell.blocking_send(Told::Ended { node, ending, inputs_closed: true });
+                    let ending = Ending::Failed {
+                        failure: engine_fault(),
+                        last_input: None,
+                    };
+                    let _ = tell.blocking_send(Told::Ended {
+                        node,
+                        ending,
+                        inputs_closed: true,
+                    });
                 }
             }
         };
         // Linux cuts names of threads at 15 bytes itself.
-        std::thread::Builder::new().name(planned.name.clone()).spawn(run)
+        std::thread::Builder::new()
+            .name(planned.name.clone())
+            .spawn(run)
     }
 
     /// The dataflow's id.
@@ -279,11 +336,18 @@ impl Dataflow {
         let mut over = false;
         for action in actions {
             match action {
-                Action::Create { node, restart_count } => self.order(node, Order::Create { restart_count }),
+                Action::Create {
+                    node,
+                    restart_count,
+                } => self.order(node, Order::Create { restart_count }),
                 Action::Go(node) => self.order(node, Order::Go),
                 Action::Started => self.start_timers(),
                 Action::Stop(node) => self.stop(node),
-                Action::WillRestart { node, ending, after } => self.will_restart(node, &ending, after),
+                Action::WillRestart {
+                    node,
+                    ending,
+                    after,
+                } => self.will_restart(node, &ending, after),
                 Action::Retire(node, ending) => self.retire(node, ending),
                 Action::Over => over = true,
             }
@@ -292,7 +356,9 @@ impl Dataflow {
     }
 
     fn order(&self, node: NodeIndex, order: Order) {
-        let Some(running) = self.nodes.get(node) else { return };
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
         if let Some(worker) = self.workers.get(running.worker) {
             worker.mailbox.order(running.seat, order);
         }
@@ -309,23 +375,44 @@ impl Dataflow {
     fn start_timers(&mut self) {
         match Timers::start(std::mem::take(&mut self.timer_routes), self.clock.clone()) {
             Ok(timers) => self.timers = Some(timers),
-            Err(error) => self.log.engine(1, None, &format!("timers do not tick: {error}")),
+            Err(error) => self
+                .log
+                .engine(1, None, &format!("timers do not tick: {error}")),
         }
     }
 
     fn will_restart(&self, node: NodeIndex, ending: &Ending, after: Duration) {
-        let Some(running) = self.nodes.get(node) else { return };
-        let wait = if after.is_zero() { "now".to_owned() } else { format!("in {after:?}") };
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
+        let wait = if after.is_zero() {
+            "now".to_owned()
+        } else {
+            format!("in {after:?}")
+        };
         let count = self.state.restarts(node) + 1;
-        let text = format!("{}; restarting {wait} (restart {count})", report::ending_text(ending));
-        self.log.engine(if ending.is_failure() { 1 } else { 3 }, Some(&running.shared.id), &text);
+        let text = format!(
+            "{}; restarting {wait} (restart {count})",
+            report::ending_text(ending)
+        );
+        self.log.engine(
+            if ending.is_failure() { 1 } else { 3 },
+            Some(&running.shared.id),
+            &text,
+        );
     }
 
     fn retire(&mut self, node: NodeIndex, ending: Ending) {
-        let Some(running) = self.nodes.get_mut(node) else { return };
+        let Some(running) = self.nodes.get_mut(node) else {
+            return;
+        };
         running.shared.set_stopping(true);
         let level = if ending.is_failure() { 1 } else { 4 };
-        self.log.engine(level, Some(&running.shared.id), &report::ending_text(&ending));
+        self.log.engine(
+            level,
+            Some(&running.shared.id),
+            &report::ending_text(&ending),
+        );
         running.ending = Some(ending);
         for output in &running.shared.outputs {
             output.route.close();
@@ -341,10 +428,17 @@ impl Dataflow {
         if let Some(timers) = &mut self.timers {
             timers.stop();
         }
-        let report = Report::new(self.id, self.began.elapsed(), self.nodes.iter().enumerate().map(|(index, node)| {
-            let mailbox = self.workers.get(node.worker).map(|worker| worker.mailbox.clone());
-            node.report(self.state.restarts(index), mailbox.as_deref())
-        }));
+        let report = Report::new(
+            self.id,
+            self.began.elapsed(),
+            self.nodes.iter().enumerate().map(|(index, node)| {
+                let mailbox = self
+                    .workers
+                    .get(node.worker)
+                    .map(|worker| worker.mailbox.clone());
+                node.report(self.state.restarts(index), mailbox.as_deref())
+            }),
+        );
         let stuck: Vec<usize> = self
             .nodes
             .iter()
@@ -373,22 +467,31 @@ impl Drop for Dataflow {
 
 impl std::fmt::Debug for Dataflow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dataflow").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Dataflow")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl Running {
     fn report(&self, restarts: u32, mailbox: Option<&Mailbox>) -> NodeReport {
         let counts = self.slots.iter().map(|(name, slot)| {
-            let count = mailbox.map(|mailbox| mailbox.count(*slot)).unwrap_or_default();
+            let count = mailbox
+                .map(|mailbox| mailbox.count(*slot))
+                .unwrap_or_default();
             (name.clone(), count)
         });
         let inputs: BTreeMap<_, _> = counts.collect();
-        let sent = self.shared.outputs.iter().map(|output| (output.name.clone(), output.sent.load(Ordering::Relaxed)));
+        let sent = self
+            .shared
+            .outputs
+            .iter()
+            .map(|output| (output.name.clone(), output.sent.load(Ordering::Relaxed)));
         NodeReport {
             id: self.shared.id.clone(),
             ending: self.ending.clone().unwrap_or(Ending::Stuck),
-            received: self.inline_count.load(Ordering::Relaxed) + inputs.values().map(|count| count.taken).sum::<u64>(),
+            received: self.inline_count.load(Ordering::Relaxed)
+                + inputs.values().map(|count| count.taken).sum::<u64>(),
             inputs,
             outputs: sent.collect(),
             restarts,
@@ -398,14 +501,25 @@ impl Running {
 
 fn engine_fault() -> NodeFailure {
     let text = "the engine's own thread panicked; please report this".to_owned();
-    NodeFailure { panicked: true, text, causes: Vec::new(), place: None }
+    NodeFailure {
+        panicked: true,
+        text,
+        causes: Vec::new(),
+        place: None,
+    }
 }
 
 fn event_of(told: Told) -> Event {
     match told {
         Told::Created { node } => Event::Created(node),
-        Told::NotCreated { node, failure } => Event::Ended(node, Ending::NotCreated(failure), false),
-        Told::Ended { node, ending, inputs_closed } => Event::Ended(node, ending, inputs_closed),
+        Told::NotCreated { node, failure } => {
+            Event::Ended(node, Ending::NotCreated(failure), false)
+        }
+        Told::Ended {
+            node,
+            ending,
+            inputs_closed,
+        } => Event::Ended(node, ending, inputs_closed),
     }
 }
 
@@ -419,12 +533,24 @@ async fn until(deadline: Option<Instant>) {
 /// Numbers of threads, unique in the process.
 fn worker_ids(count: usize) -> Vec<u64> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    (0..count).map(|_| NEXT.fetch_add(1, Ordering::Relaxed)).collect()
+    (0..count)
+        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
+        .collect()
 }
 
 fn specs(plan: &Plan) -> Vec<NodeSpec> {
-    let reads = |node: &PlannedNode| node.inputs.iter().any(|input| matches!(input.from, From::Output { .. }));
-    plan.nodes.iter().map(|node| NodeSpec { restart: node.restart.clone(), reads: reads(node) }).collect()
+    let reads = |node: &PlannedNode| {
+        node.inputs
+            .iter()
+            .any(|input| matches!(input.from, From::Output { .. }))
+    };
+    plan.nodes
+        .iter()
+        .map(|node| NodeSpec {
+            restart: node.restart.clone(),
+            reads: reads(node),
+        })
+        .collect()
 }
 
 fn mailbox(plan: &Plan, worker: usize) -> Mailbox {
@@ -446,7 +572,12 @@ fn routes(
     workers: &[u64],
     timers: &mut Vec<Timer>,
 ) -> Vec<Vec<Arc<Route>>> {
-    let empty = |node: &PlannedNode| node.outputs.iter().map(|_| Vec::new()).collect::<Vec<Vec<Reader>>>();
+    let empty = |node: &PlannedNode| {
+        node.outputs
+            .iter()
+            .map(|_| Vec::new())
+            .collect::<Vec<Vec<Reader>>>()
+    };
     let mut readers: Vec<_> = plan.nodes.iter().map(empty).collect();
     let mut ticking: BTreeMap<Duration, Vec<Reader>> = BTreeMap::new();
     let mut seats = vec![0_usize; plan.workers.len()];
@@ -456,16 +587,31 @@ fn routes(
             *next += 1;
         }
         for (index, input) in node.inputs.iter().enumerate() {
-            let (Some(mailbox), Some(worker)) = (mailboxes.get(node.worker), workers.get(node.worker)) else {
+            let (Some(mailbox), Some(worker)) =
+                (mailboxes.get(node.worker), workers.get(node.worker))
+            else {
                 continue;
             };
             let name = format!("{}/{}", node.id, input.name).into();
-            let target = Target { mailbox: mailbox.clone(), slot: Slot(input.slot), name };
-            let inline = inline::Seat { worker: *worker, seat, input: index as u32 };
-            let reader = if node.inline { Reader::Inline(target, inline) } else { Reader::Queue(target) };
+            let target = Target {
+                mailbox: mailbox.clone(),
+                slot: Slot(input.slot),
+                name,
+            };
+            let inline = inline::Seat {
+                worker: *worker,
+                seat,
+                input: index as u32,
+            };
+            let reader = if node.inline {
+                Reader::Inline(target, inline)
+            } else {
+                Reader::Queue(target)
+            };
             match input.from {
                 From::Output { node, output } => {
-                    if let Some(list) = readers.get_mut(node).and_then(|node| node.get_mut(output)) {
+                    if let Some(list) = readers.get_mut(node).and_then(|node| node.get_mut(output))
+                    {
                         list.push(reader);
                     }
                 }
@@ -479,6 +625,12 @@ fn routes(
         route.set(readers);
         Arc::new(route)
     };
-    timers.extend(ticking.into_iter().map(|(period, readers)| Timer { period, route: route(readers) }));
-    readers.into_iter().map(|node| node.into_iter().map(route).collect()).collect()
+    timers.extend(ticking.into_iter().map(|(period, readers)| Timer {
+        period,
+        route: route(readers),
+    }));
+    readers
+        .into_iter()
+        .map(|node| node.into_iter().map(route).collect())
+        .collect()
 }

@@ -132,18 +132,30 @@ impl Plan {
     ///
     /// # Errors
     /// See [`PlanError`].
-    pub fn new(descriptor: &Descriptor, chosen: &BTreeMap<NodeId, Chosen>) -> Result<Self, PlanError> {
-        let index: HashMap<&NodeId, NodeIndex> =
-            descriptor.nodes.iter().enumerate().map(|(i, node)| (&node.id, i)).collect();
+    pub fn new(
+        descriptor: &Descriptor,
+        chosen: &BTreeMap<NodeId, Chosen>,
+    ) -> Result<Self, PlanError> {
+        let index: HashMap<&NodeId, NodeIndex> = descriptor
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| (&node.id, i))
+            .collect();
         let mut nodes = Vec::new();
         for node in &descriptor.nodes {
-            let chosen = chosen.get(&node.id).ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?;
+            let chosen = chosen
+                .get(&node.id)
+                .ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?;
             let kind = chosen.plugin.kind(&chosen.kind.name);
             nodes.push(PlannedNode {
                 id: node.id.clone(),
                 plugin: chosen.plugin.clone(),
                 kind: kind.ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?,
-                config: node.config.as_ref().map_or_else(|| "null".to_owned(), |config| config.value.to_string()),
+                config: node
+                    .config
+                    .as_ref()
+                    .map_or_else(|| "null".to_owned(), |config| config.value.to_string()),
                 inputs: Vec::new(),
                 outputs: outputs(node.outputs.as_deref(), &chosen.kind),
                 restart: node.restart.clone(),
@@ -151,8 +163,11 @@ impl Plan {
                 inline: *node.thread_place() == ThreadPlace::Sender,
             });
         }
-        let mut plan =
-            Self { nodes, workers: Vec::new(), exit_when_nodes_finish: descriptor.exit_when_nodes_finish };
+        let mut plan = Self {
+            nodes,
+            workers: Vec::new(),
+            exit_when_nodes_finish: descriptor.exit_when_nodes_finish,
+        };
         plan.connect(descriptor, &index)?;
         plan.seat(descriptor);
         Ok(plan)
@@ -192,11 +207,19 @@ impl Plan {
             logs @ Source::Logs { .. } => return Ok(From::Logs(logs.clone())),
             Source::Output { node, output } => (node, output),
         };
-        let missing = || PlanError::NoSource { node: reader.clone(), from: input.source.to_string() };
+        let missing = || PlanError::NoSource {
+            node: reader.clone(),
+            from: input.source.to_string(),
+        };
         let sender = *index.get(node).ok_or_else(missing)?;
         let outputs = &mut self.nodes.get_mut(sender).ok_or_else(missing)?.outputs;
-        let found = outputs.iter().position(|planned| planned.name == output.as_str());
-        Ok(From::Output { node: sender, output: found.ok_or_else(missing)? })
+        let found = outputs
+            .iter()
+            .position(|planned| planned.name == output.as_str());
+        Ok(From::Output {
+            node: sender,
+            output: found.ok_or_else(missing)?,
+        })
     }
 
     /// Gives every node a thread and every input its number there.
@@ -209,7 +232,12 @@ impl Plan {
         for (node, worker) in worker_of.into_iter().enumerate() {
             let worker = worker.unwrap_or_default();
             let taken: usize = self.workers.get(worker).map_or(0, |planned| {
-                planned.nodes.iter().filter_map(|node| self.nodes.get(*node)).map(|node| node.inputs.len()).sum()
+                planned
+                    .nodes
+                    .iter()
+                    .filter_map(|node| self.nodes.get(*node))
+                    .map(|node| node.inputs.len())
+                    .sum()
             });
             if let Some(planned) = self.workers.get_mut(worker) {
                 planned.nodes.push(node);
@@ -235,9 +263,15 @@ impl Plan {
         if let Some(Some(known)) = worker_of.get(node) {
             return *known;
         }
-        let Some(spec) = descriptor.nodes.get(node) else { return 0 };
+        let Some(spec) = descriptor.nodes.get(node) else {
+            return 0;
+        };
         let sender = || {
-            let inputs = self.nodes.get(node).map(|node| node.inputs.as_slice()).unwrap_or_default();
+            let inputs = self
+                .nodes
+                .get(node)
+                .map(|node| node.inputs.as_slice())
+                .unwrap_or_default();
             inputs.iter().find_map(|input| match input.from {
                 From::Output { node, .. } => Some(node),
                 _ => None,
@@ -265,23 +299,36 @@ impl Plan {
     }
 
     fn new_worker(&mut self, name: String, cpu_affinity: &[usize]) -> usize {
-        self.workers.push(PlannedWorker { name, nodes: Vec::new(), cpu_affinity: cpu_affinity.to_vec() });
+        self.workers.push(PlannedWorker {
+            name,
+            nodes: Vec::new(),
+            cpu_affinity: cpu_affinity.to_vec(),
+        });
         self.workers.len() - 1
     }
 }
 
 /// The outputs that the descriptor lists, or all that the kind declares by name.
-fn outputs(listed: Option<&[crate::descriptor::Spanned<PortName>]>, kind: &KindInfo) -> Vec<PlannedOutput> {
+fn outputs(
+    listed: Option<&[crate::descriptor::Spanned<PortName>]>,
+    kind: &KindInfo,
+) -> Vec<PlannedOutput> {
     let planned = |name: &str, port: Option<&PortInfo>| PlannedOutput {
         name: name.to_owned(),
-        data_type: port.and_then(|port| port.data_type.clone()).unwrap_or_default(),
+        data_type: port
+            .and_then(|port| port.data_type.clone())
+            .unwrap_or_default(),
     };
     match listed {
-        Some(listed) => {
-            listed.iter().map(|output| planned(output.value.as_str(), kind.output(output.value.as_str()))).collect()
-        }
+        Some(listed) => listed
+            .iter()
+            .map(|output| planned(output.value.as_str(), kind.output(output.value.as_str())))
+            .collect(),
         None => {
-            let named = kind.outputs.iter().filter(|port| port.name != crate::plugin::info::ANY_PORT);
+            let named = kind
+                .outputs
+                .iter()
+                .filter(|port| port.name != crate::plugin::info::ANY_PORT);
             named.map(|port| planned(&port.name, Some(port))).collect()
         }
     }

@@ -35,8 +35,16 @@ pub struct NodeReport {
 }
 
 impl Report {
-    pub(super) fn new(id: DataflowId, took: Duration, nodes: impl Iterator<Item = NodeReport>) -> Self {
-        Self { id, took, nodes: nodes.collect() }
+    pub(super) fn new(
+        id: DataflowId,
+        took: Duration,
+        nodes: impl Iterator<Item = NodeReport>,
+    ) -> Self {
+        Self {
+            id,
+            took,
+            nodes: nodes.collect(),
+        }
     }
 
     /// Nodes because of which the dataflow has failed.
@@ -58,7 +66,10 @@ impl NodeReport {
 
     /// Messages that were waiting when it ended.
     pub fn discarded(&self) -> u64 {
-        self.inputs.values().map(|input| input.discarded + input.queued).sum()
+        self.inputs
+            .values()
+            .map(|input| input.discarded + input.queued)
+            .sum()
     }
 }
 
@@ -67,10 +78,16 @@ pub fn ending_text(ending: &Ending) -> String {
     match ending {
         Ending::Finished => "finished".into(),
         Ending::Stopped => "stopped".into(),
-        Ending::Failed { failure, last_input: Some(input) } => {
+        Ending::Failed {
+            failure,
+            last_input: Some(input),
+        } => {
             format!("failed: {failure} (last input: `{input}`)")
         }
-        Ending::Failed { failure, last_input: None } => format!("failed: {failure}"),
+        Ending::Failed {
+            failure,
+            last_input: None,
+        } => format!("failed: {failure}"),
         Ending::NotCreated(failure) => format!("could not be made: {failure}"),
         Ending::Stuck => "did not stop in time".into(),
     }

@@ -76,7 +76,10 @@ impl Route {
     pub fn tap(&self, capacity: usize) -> Tapped {
         let (sender, messages) = sync_channel(capacity.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
-        let tap = Tap { sender, dropped: dropped.clone() };
+        let tap = Tap {
+            sender,
+            dropped: dropped.clone(),
+        };
         self.0.rcu(|readers| {
             let mut readers = Vec::clone(readers);
             readers.push(Reader::Tap(tap.clone()));
@@ -88,7 +91,9 @@ impl Route {
     /// Hands a message to every reader. `sender` waits for readers with the policy `backpressure`.
     pub fn send(&self, message: Message, sender: &SeatShared) -> Status {
         let readers = self.0.load();
-        let Some((last, others)) = readers.split_last() else { return ffi::OK };
+        let Some((last, others)) = readers.split_last() else {
+            return ffi::OK;
+        };
         let mut gone = false;
         for reader in others {
             gone |= !deliver(reader, message.clone(), Some(sender));
@@ -98,7 +103,11 @@ impl Route {
         if gone {
             self.detach_gone();
         }
-        if sender.is_stopping() { ffi::ERR_CLOSED } else { ffi::OK }
+        if sender.is_stopping() {
+            ffi::ERR_CLOSED
+        } else {
+            ffi::OK
+        }
     }
 
     /// Hands a tick to every reader without waiting; returns how many had no room for it.
@@ -106,7 +115,8 @@ impl Route {
         let mut skipped = 0;
         for reader in self.0.load().iter() {
             if let Reader::Queue(target) | Reader::Inline(target, _) = reader {
-                skipped += u64::from(target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full);
+                skipped +=
+                    u64::from(target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full);
             }
         }
         skipped
@@ -180,11 +190,16 @@ fn wait(target: &Target, mut message: Message, sender: &SeatShared) {
             (Pushed::Full, Some(again)) => message = again,
             _ => return,
         }
-        target.mailbox.wait_for_room(target.slot, PATIENCE, || sender.is_stopping());
+        target
+            .mailbox
+            .wait_for_room(target.slot, PATIENCE, || sender.is_stopping());
         if !said && started.elapsed() >= PATIENCE {
             said = true;
             let reader = &target.name;
-            sender.warn(&format!("has been waiting {} s for room in input `{reader}`", PATIENCE.as_secs()));
+            sender.warn(&format!(
+                "has been waiting {} s for room in input `{reader}`",
+                PATIENCE.as_secs()
+            ));
         }
     }
 }

@@ -35,7 +35,13 @@ pub struct Output {
 impl Output {
     /// An output with its readers.
     pub fn new(name: String, data_type: String, route: Arc<Route>) -> Self {
-        Self { name, data_type, route, sent: AtomicU64::new(0), admitted: AtomicU64::new(0) }
+        Self {
+            name,
+            data_type,
+            route,
+            sent: AtomicU64::new(0),
+            admitted: AtomicU64::new(0),
+        }
     }
 }
 
@@ -99,7 +105,10 @@ impl SeatShared {
     /// Remembers what one of the node's threads waits for, until the guard is dropped.
     pub fn waits_on<'a>(&'a self, mailbox: &Arc<Mailbox>) -> Waiting<'a> {
         lock(&self.waiting_on).push(mailbox.clone());
-        Waiting { seat: self, mailbox: mailbox.clone() }
+        Waiting {
+            seat: self,
+            mailbox: mailbox.clone(),
+        }
     }
 
     /// Logs a warning of the engine about this node.
@@ -130,7 +139,10 @@ pub struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut waiting = lock(&self.seat.waiting_on);
-        if let Some(at) = waiting.iter().position(|mailbox| Arc::ptr_eq(mailbox, &self.mailbox)) {
+        if let Some(at) = waiting
+            .iter()
+            .position(|mailbox| Arc::ptr_eq(mailbox, &self.mailbox))
+        {
             waiting.swap_remove(at);
         }
     }
@@ -150,7 +162,9 @@ impl Callbacks for SeatHandle {
     }
 
     fn admit(&self, output: u32, schema: &Schema) -> Status {
-        let Some(port) = self.0.outputs.get(output as usize) else { return ffi::ERR_UNKNOWN_OUTPUT };
+        let Some(port) = self.0.outputs.get(output as usize) else {
+            return ffi::ERR_UNKNOWN_OUTPUT;
+        };
         if self.0.is_stopping() {
             return ffi::ERR_CLOSED;
         }
@@ -169,14 +183,22 @@ impl Callbacks for SeatHandle {
     }
 
     fn send(&self, output: u32, message: Message) -> Status {
-        let Some(port) = self.0.outputs.get(output as usize) else { return ffi::ERR_UNKNOWN_OUTPUT };
+        let Some(port) = self.0.outputs.get(output as usize) else {
+            return ffi::ERR_UNKNOWN_OUTPUT;
+        };
         port.sent.fetch_add(1, Ordering::Relaxed);
         port.route.send(message, &self.0)
     }
 
     fn refuse(&self, output: u32, error: &MakeError) {
-        let name = self.0.outputs.get(output as usize).map_or("?", |port| port.name.as_str());
-        self.0.log.engine(1, Some(&self.0.id), &format!("output `{name}`: {error}"));
+        let name = self
+            .0
+            .outputs
+            .get(output as usize)
+            .map_or("?", |port| port.name.as_str());
+        self.0
+            .log
+            .engine(1, Some(&self.0.id), &format!("output `{name}`: {error}"));
     }
 
     fn log(&self, line: &LogLine<'_>) {

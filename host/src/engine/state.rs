@@ -32,7 +32,10 @@ pub enum Ending {
 impl Ending {
     /// Whether the dataflow has failed because of it.
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Failed { .. } | Self::NotCreated(_) | Self::Stuck)
+        matches!(
+            self,
+            Self::Failed { .. } | Self::NotCreated(_) | Self::Stuck
+        )
     }
 }
 
@@ -137,12 +140,23 @@ impl State {
             in_window: 0,
             window_began: Duration::ZERO,
         });
-        Self { nodes: nodes.collect(), exit_when_nodes_finish, started: false, stopping: None, over: false }
+        Self {
+            nodes: nodes.collect(),
+            exit_when_nodes_finish,
+            started: false,
+            stopping: None,
+            over: false,
+        }
     }
 
     /// The first actions: make every node.
     pub fn begin(&self) -> Vec<Action> {
-        (0..self.nodes.len()).map(|node| Action::Create { node, restart_count: 0 }).collect()
+        (0..self.nodes.len())
+            .map(|node| Action::Create {
+                node,
+                restart_count: 0,
+            })
+            .collect()
     }
 
     /// Handles an event.
@@ -186,14 +200,15 @@ impl State {
         self.nodes.get(node).map_or(0, |node| node.restarts)
     }
 
-    /// Nodes that have not ended.
-    pub fn running(&self) -> impl Iterator<Item = NodeIndex> {
-        self.nodes.iter().enumerate().filter(|(_, node)| node.phase != Phase::Ended).map(|(i, _)| i)
-    }
-
     fn created(&mut self, index: NodeIndex, actions: &mut Vec<Action>) {
         let (started, stopping) = (self.started, self.is_stopping());
-        let Some(node) = self.nodes.get_mut(index).filter(|node| node.phase == Phase::Creating) else { return };
+        let Some(node) = self
+            .nodes
+            .get_mut(index)
+            .filter(|node| node.phase == Phase::Creating)
+        else {
+            return;
+        };
         if stopping {
             node.phase = Phase::Running;
             actions.push(Action::Stop(index));
@@ -214,7 +229,12 @@ impl State {
             return;
         }
         self.started = true;
-        for (index, node) in self.nodes.iter_mut().enumerate().filter(|(_, node)| node.phase == Phase::Ready) {
+        for (index, node) in self
+            .nodes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, node)| node.phase == Phase::Ready)
+        {
             node.phase = Phase::Running;
             actions.push(Action::Go(index));
         }
@@ -230,14 +250,26 @@ impl State {
         actions: &mut Vec<Action>,
     ) {
         let (started, stopping) = (self.started, self.is_stopping());
-        let Some(node) = self.nodes.get_mut(index).filter(|node| node.phase != Phase::Ended) else { return };
+        let Some(node) = self
+            .nodes
+            .get_mut(index)
+            .filter(|node| node.phase != Phase::Ended)
+        else {
+            return;
+        };
         if started
             && !stopping
             && !inputs_closed
             && let Some(after) = node.restart_after(&ending, now)
         {
-            node.phase = Phase::Waiting { until: now.saturating_add(after) };
-            actions.push(Action::WillRestart { node: index, ending, after });
+            node.phase = Phase::Waiting {
+                until: now.saturating_add(after),
+            };
+            actions.push(Action::WillRestart {
+                node: index,
+                ending,
+                after,
+            });
             return;
         }
         node.phase = Phase::Ended;
@@ -260,7 +292,10 @@ impl State {
 
     fn stop(&mut self, deadline: Duration, actions: &mut Vec<Action>) {
         let first = !self.is_stopping();
-        self.stopping = Some(self.stopping.map_or(deadline, |earlier| earlier.min(deadline)));
+        self.stopping = Some(
+            self.stopping
+                .map_or(deadline, |earlier| earlier.min(deadline)),
+        );
         if !first {
             return;
         }
@@ -298,7 +333,10 @@ impl State {
             if matches!(node.phase, Phase::Waiting { until } if now >= until) {
                 node.phase = Phase::Creating;
                 node.restarts += 1;
-                actions.push(Action::Create { node: index, restart_count: node.restarts });
+                actions.push(Action::Create {
+                    node: index,
+                    restart_count: node.restarts,
+                });
             }
         }
     }
@@ -318,18 +356,30 @@ impl Node {
         if !wanted {
             return None;
         }
-        if self.policy.window.is_some_and(|window| now.saturating_sub(self.window_began) > window) {
+        if self
+            .policy
+            .window
+            .is_some_and(|window| now.saturating_sub(self.window_began) > window)
+        {
             self.in_window = 0;
         }
         if self.in_window == 0 {
             self.window_began = now;
         }
-        if self.policy.max.is_some_and(|max| self.in_window >= max.get()) {
+        if self
+            .policy
+            .max
+            .is_some_and(|max| self.in_window >= max.get())
+        {
             return None;
         }
         let delay = self.policy.delay.unwrap_or_default();
         let doubled = delay.saturating_mul(1_u32.checked_shl(self.in_window).unwrap_or(u32::MAX));
         self.in_window += 1;
-        Some(self.policy.max_delay.map_or(doubled, |most| doubled.min(most)))
+        Some(
+            self.policy
+                .max_delay
+                .map_or(doubled, |most| doubled.min(most)),
+        )
     }
 }

@@ -32,8 +32,15 @@ pub struct Tick {
 impl Schedule {
     /// Timers that begin at time zero.
     pub fn new(periods: Vec<Duration>) -> Self {
-        let periods: Vec<_> = periods.into_iter().map(|period| period.max(Duration::from_nanos(1))).collect();
-        let due = periods.iter().enumerate().map(|(timer, period)| Reverse((*period, timer))).collect();
+        let periods: Vec<_> = periods
+            .into_iter()
+            .map(|period| period.max(Duration::from_nanos(1)))
+            .collect();
+        let due = periods
+            .iter()
+            .enumerate()
+            .map(|(timer, period)| Reverse((*period, timer)))
+            .collect();
         Self { periods, due }
     }
 
@@ -44,13 +51,21 @@ impl Schedule {
 
     /// The next tick that is due at `now`, if there is one.
     pub fn pop(&mut self, now: Duration) -> Option<Tick> {
-        let Reverse((at, timer)) = self.due.peek().copied().filter(|Reverse((at, _))| *at <= now)?;
+        let Reverse((at, timer)) = self
+            .due
+            .peek()
+            .copied()
+            .filter(|Reverse((at, _))| *at <= now)?;
         self.due.pop();
         let period = self.periods.get(timer).copied()?;
         let missed = (now - at).as_nanos() / period.as_nanos();
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
-        let next = u32::try_from(missed).ok().and_then(|missed| period.checked_mul(missed.checked_add(1)?));
-        let next = next.and_then(|step| at.checked_add(step)).unwrap_or_else(|| now.saturating_add(period));
+        let next = u32::try_from(missed)
+            .ok()
+            .and_then(|missed| period.checked_mul(missed.checked_add(1)?));
+        let next = next
+            .and_then(|step| at.checked_add(step))
+            .unwrap_or_else(|| now.saturating_add(period));
         self.due.push(Reverse((next, timer)));
         Some(Tick { timer, missed })
     }
@@ -93,14 +108,22 @@ impl Timers {
     /// The system gives no thread, or no memory for a tick.
     pub fn start(timers: Vec<Timer>, clock: Arc<Clock>) -> std::io::Result<Self> {
         let counts = timers.iter().map(|_| Count::default()).collect();
-        let shared = Arc::new(Shared { stopped: Mutex::new(false), changed: Condvar::new(), counts });
+        let shared = Arc::new(Shared {
+            stopped: Mutex::new(false),
+            changed: Condvar::new(),
+            counts,
+        });
         let thread = if timers.is_empty() {
             None
         } else {
             let null = Schema::leaf(c"n").map_err(std::io::Error::other)?;
             let shared = shared.clone();
             let run = move || run(&timers, &null, &clock, &shared);
-            Some(std::thread::Builder::new().name("timers".into()).spawn(run)?)
+            Some(
+                std::thread::Builder::new()
+                    .name("timers".into())
+                    .spawn(run)?,
+            )
         };
         Ok(Self { shared, thread })
     }
@@ -108,12 +131,21 @@ impl Timers {
     /// Ticks of a timer so far: sent, and missed because the machine was late or a waiting reader had no room.
     pub fn counts(&self, timer: usize) -> (u64, u64) {
         let count = self.shared.counts.get(timer);
-        count.map_or((0, 0), |count| (count.sent.load(Ordering::Relaxed), count.missed.load(Ordering::Relaxed)))
+        count.map_or((0, 0), |count| {
+            (
+                count.sent.load(Ordering::Relaxed),
+                count.missed.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// Stops the timers and waits for their thread, which never waits for long.
     pub fn stop(&mut self) {
-        *self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .shared
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             // A panic in it was printed by its hook; there is nothing left to stop.
@@ -131,24 +163,41 @@ impl Drop for Timers {
 fn run(timers: &[Timer], null: &Schema, clock: &Clock, shared: &Shared) {
     let mut schedule = Schedule::new(timers.iter().map(|timer| timer.period).collect());
     let began = Instant::now();
-    let mut stopped = shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut stopped = shared
+        .stopped
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     while !*stopped {
         let now = began.elapsed();
         if let Some(tick) = schedule.pop(now) {
             drop(stopped);
-            if let (Some(timer), Some(count)) = (timers.get(tick.timer), shared.counts.get(tick.timer)) {
+            if let (Some(timer), Some(count)) =
+                (timers.get(tick.timer), shared.counts.get(tick.timer))
+            {
                 count.missed.fetch_add(tick.missed, Ordering::Relaxed);
                 // Without memory for a tick it is missed like a late one.
-                let skipped = Message::empty(clock.now(), null).map_or(1, |message| timer.route.send_tick(&message));
-                count.missed.fetch_add(u64::from(skipped > 0), Ordering::Relaxed);
-                count.sent.fetch_add(u64::from(skipped == 0), Ordering::Relaxed);
+                let skipped = Message::empty(clock.now(), null)
+                    .map_or(1, |message| timer.route.send_tick(&message));
+                count
+                    .missed
+                    .fetch_add(u64::from(skipped > 0), Ordering::Relaxed);
+                count
+                    .sent
+                    .fetch_add(u64::from(skipped == 0), Ordering::Relaxed);
             }
-            stopped = shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+            stopped = shared
+                .stopped
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             continue;
         }
         let Some(next) = schedule.next() else { return };
         let wait = next.saturating_sub(now);
-        stopped = shared.changed.wait_timeout(stopped, wait).unwrap_or_else(PoisonError::into_inner).0;
+        stopped = shared
+            .changed
+            .wait_timeout(stopped, wait)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
     }
 }
 
@@ -170,8 +219,12 @@ mod tests {
     #[test]
     fn ten_seconds_at_ten_milliseconds_are_exactly_a_thousand_ticks() {
         let mut schedule = Schedule::new(vec![Duration::from_millis(10)]);
-        let every_third_of_a_millisecond = (0..=30_000).map(|i| Duration::from_secs(10) * i / 30_000);
-        assert_eq!(ticks(&mut schedule, every_third_of_a_millisecond), (1_000, 0));
+        let every_third_of_a_millisecond =
+            (0..=30_000).map(|i| Duration::from_secs(10) * i / 30_000);
+        assert_eq!(
+            ticks(&mut schedule, every_third_of_a_millisecond),
+            (1_000, 0)
+        );
     }
 
     #[test]
@@ -179,7 +232,11 @@ mod tests {
         let mut schedule = Schedule::new(vec![Duration::from_millis(10)]);
         let times = [10, 55, 60, 100].map(Duration::from_millis);
         assert_eq!(ticks(&mut schedule, times.into_iter()), (4, 6));
-        assert_eq!(schedule.next(), Some(Duration::from_millis(110)), "no drift");
+        assert_eq!(
+            schedule.next(),
+            Some(Duration::from_millis(110)),
+            "no drift"
+        );
     }
 
     #[test]

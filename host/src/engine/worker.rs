@@ -3,14 +3,16 @@
 //! Invariant: every callback of a seat runs on this thread, one at a time. A seat whose node has ended holds its inputs
 //! until the engine makes it again or shuts them. Absent: the decision what happens after an ending (`state`).
 
+use super::Told;
 use super::inline;
 use super::mailbox::{Delivery, Mailbox, Order, Slot};
 use super::plan::NodeIndex;
 use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
-use super::{SeatId, Told};
 use plugin_abi::ffi::{self, Status};
-use plugin_abi::hosting::{CreateWith, Event, Instance, KindTable, LibraryTable, NodeFailure, Table, status_text};
+use plugin_abi::hosting::{
+    CreateWith, Event, Instance, KindTable, LibraryTable, NodeFailure, Table, status_text,
+};
 use plugin_abi::message::Message;
 use plugin_abi::node::Stop;
 use std::cell::RefCell;
@@ -65,8 +67,15 @@ struct Seat {
 
 /// Runs a thread's seats until its mailbox ends.
 pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Sender<Told>) {
-    let seats = specs.into_iter().map(|spec| RefCell::new(Seat::new(spec))).collect();
-    let seats = Rc::new(Seats { seats, mailbox: mailbox.clone(), engine });
+    let seats = specs
+        .into_iter()
+        .map(|spec| RefCell::new(Seat::new(spec)))
+        .collect();
+    let seats = Rc::new(Seats {
+        seats,
+        mailbox: mailbox.clone(),
+        engine,
+    });
     let owners = seats.owners();
     inline::enter(worker, &seats);
     loop {
@@ -108,7 +117,9 @@ impl Seats {
 
     /// Does something with a seat and, if that ended its node, tells the engine.
     fn with(&self, seat: usize, act: impl FnOnce(&mut Seat) -> Option<Ending>) {
-        let Some(cell) = self.seats.get(seat) else { return };
+        let Some(cell) = self.seats.get(seat) else {
+            return;
+        };
         let mut seat = cell.borrow_mut();
         if let Some(ending) = act(&mut seat) {
             self.ended(&mut seat, ending);
@@ -121,7 +132,11 @@ impl Seats {
         }
         let all_closed = !seat.closed.is_empty() && seat.closed.iter().all(|closed| *closed);
         seat.drop_instance();
-        self.tell(Told::Ended { node: seat.spec.node, ending, inputs_closed: all_closed });
+        self.tell(Told::Ended {
+            node: seat.spec.node,
+            ending,
+            inputs_closed: all_closed,
+        });
     }
 
     fn tell(&self, told: Told) {
@@ -134,15 +149,21 @@ impl Seats {
             Order::Create { restart_count } => self.create(seat, restart_count),
             Order::Go => self.go(seat),
             Order::Stop => self.with(seat, Seat::stop),
-            Order::Finish => self.with(seat, |seat| seat.instance.is_some().then_some(Ending::Finished)),
+            Order::Finish => self.with(seat, |seat| {
+                seat.instance.is_some().then_some(Ending::Finished)
+            }),
             Order::Fail => self.with(seat, |seat| {
-                seat.instance.is_some().then(|| seat.failed(ffi::ERR_FAILED))
+                seat.instance
+                    .is_some()
+                    .then(|| seat.failed(ffi::ERR_FAILED))
             }),
         }
     }
 
     fn create(&self, seat: usize, restart_count: u32) {
-        let Some(cell) = self.seats.get(seat) else { return };
+        let Some(cell) = self.seats.get(seat) else {
+            return;
+        };
         let mut seat = cell.borrow_mut();
         let node = seat.spec.node;
         match seat.create(restart_count) {
@@ -156,7 +177,9 @@ impl Seats {
 
     fn go(&self, seat: usize) {
         self.with(seat, Seat::go);
-        let Some(cell) = self.seats.get(seat) else { return };
+        let Some(cell) = self.seats.get(seat) else {
+            return;
+        };
         let seat = cell.borrow();
         if seat.going {
             for (_, slot, _) in &seat.spec.inputs {
@@ -170,9 +193,18 @@ impl Seats {
     }
 
     /// A message from a callback on this very thread; given back when the seat cannot take it now.
-    pub(super) fn call_inline(&self, seat: usize, input: u32, message: Message) -> Result<(), Message> {
-        let Some(cell) = self.seats.get(seat) else { return Err(message) };
-        let Ok(mut seat) = cell.try_borrow_mut() else { return Err(message) };
+    pub(super) fn call_inline(
+        &self,
+        seat: usize,
+        input: u32,
+        message: Message,
+    ) -> Result<(), Message> {
+        let Some(cell) = self.seats.get(seat) else {
+            return Err(message);
+        };
+        let Ok(mut seat) = cell.try_borrow_mut() else {
+            return Err(message);
+        };
         if !seat.going {
             return Err(message);
         }
@@ -184,19 +216,32 @@ impl Seats {
     }
 
     fn next_timeout(&self) -> Option<Instant> {
-        self.seats.iter().filter_map(|seat| seat.borrow().timeouts().map(|(_, at)| at).min()).min()
+        self.seats
+            .iter()
+            .filter_map(|seat| seat.borrow().timeouts().map(|(_, at)| at).min())
+            .min()
     }
 
     /// Closes the inputs that have not heard anything for too long.
     fn time_out(&self) {
         let now = Instant::now();
         for seat in 0..self.seats.len() {
-            let due = |seat: &Seat| seat.timeouts().find(|(_, at)| *at <= now).map(|(input, _)| input);
+            let due = |seat: &Seat| {
+                seat.timeouts()
+                    .find(|(_, at)| *at <= now)
+                    .map(|(input, _)| input)
+            };
             let input = self.seats.get(seat).and_then(|seat| due(&seat.borrow()));
             if let Some(input) = input {
                 self.with(seat, |seat| {
-                    let name = seat.input_names.get(input as usize).cloned().unwrap_or_default();
-                    seat.spec.shared.warn(&format!("input `{name}` is closed: no message within its input_timeout"));
+                    let name = seat
+                        .input_names
+                        .get(input as usize)
+                        .cloned()
+                        .unwrap_or_default();
+                    seat.spec.shared.warn(&format!(
+                        "input `{name}` is closed: no message within its input_timeout"
+                    ));
                     seat.close(input)
                 });
             }
@@ -207,7 +252,12 @@ impl Seats {
 impl Seat {
     fn new(spec: SeatSpec) -> Self {
         Self {
-            output_names: spec.shared.outputs.iter().map(|output| output.name.clone()).collect(),
+            output_names: spec
+                .shared
+                .outputs
+                .iter()
+                .map(|output| output.name.clone())
+                .collect(),
             input_names: spec.inputs.iter().map(|(name, ..)| name.clone()).collect(),
             instance: None,
             going: false,
@@ -223,7 +273,11 @@ impl Seat {
         shared.set_stopping(false);
         shared.take_failure();
         self.last_input = None;
-        let table = Table::new(SeatHandle(shared.clone()), self.spec.library, self.spec.level.clone());
+        let table = Table::new(
+            SeatHandle(shared.clone()),
+            self.spec.library,
+            self.spec.level.clone(),
+        );
         let with = CreateWith {
             inputs: &self.input_names,
             outputs: &self.output_names,
@@ -246,8 +300,12 @@ impl Seat {
         self.instance.as_ref()?;
         self.going = true;
         self.heard.fill(Instant::now());
-        let closed: Vec<u32> = (0..self.closed.len() as u32).filter(|i| self.is_closed(*i)).collect();
-        closed.into_iter().find_map(|input| self.event(Event::InputClosed { input }))
+        let closed: Vec<u32> = (0..self.closed.len() as u32)
+            .filter(|i| self.is_closed(*i))
+            .collect();
+        closed
+            .into_iter()
+            .find_map(|input| self.event(Event::InputClosed { input }))
     }
 
     fn is_closed(&self, input: u32) -> bool {
@@ -259,7 +317,11 @@ impl Seat {
             return None;
         }
         self.last_input = Some(input);
-        if self.spec.inputs.get(input as usize).is_some_and(|(_, _, timeout)| timeout.is_some())
+        if self
+            .spec
+            .inputs
+            .get(input as usize)
+            .is_some_and(|(_, _, timeout)| timeout.is_some())
             && let Some(heard) = self.heard.get_mut(input as usize)
         {
             *heard = Instant::now();
@@ -311,8 +373,14 @@ impl Seat {
     }
 
     fn failed(&self, status: Status) -> Ending {
-        let input = self.last_input.and_then(|input| self.input_names.get(input as usize)).cloned();
-        Ending::Failed { failure: failure(&self.spec.shared, status), last_input: input }
+        let input = self
+            .last_input
+            .and_then(|input| self.input_names.get(input as usize))
+            .cloned();
+        Ending::Failed {
+            failure: failure(&self.spec.shared, status),
+            last_input: input,
+        }
     }
 
     fn drop_instance(&mut self) {
@@ -321,19 +389,25 @@ impl Seat {
         let instance = self.instance.take();
         self.spec.shared.called(|| drop(instance));
         if let Some(failure) = self.spec.shared.take_failure() {
-            self.spec.shared.warn(&format!("failed while it was dropped: {failure}"));
+            self.spec
+                .shared
+                .warn(&format!("failed while it was dropped: {failure}"));
         }
     }
 
     /// Open inputs that have a timeout, and when it is over.
     fn timeouts(&self) -> impl Iterator<Item = (u32, Instant)> {
         let going = self.going;
-        self.spec.inputs.iter().zip(&self.heard).zip(&self.closed).enumerate().filter_map(
-            move |(input, (((_, _, timeout), heard), closed))| {
+        self.spec
+            .inputs
+            .iter()
+            .zip(&self.heard)
+            .zip(&self.closed)
+            .enumerate()
+            .filter_map(move |(input, (((_, _, timeout), heard), closed))| {
                 let timeout = timeout.filter(|_| going && !closed)?;
                 Some((input as u32, heard.checked_add(timeout)?))
-            },
-        )
+            })
     }
 }
 

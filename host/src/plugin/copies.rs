@@ -80,7 +80,12 @@ impl Copies {
         for cache in cache_folders() {
             match Self::below(&cache) {
                 Ok(copies) => return Ok(copies),
-                Err(source) => last = Some(CopyError { folder: cache, source }),
+                Err(source) => {
+                    last = Some(CopyError {
+                        folder: cache,
+                        source,
+                    })
+                }
             }
         }
         let nowhere = || CopyError {
@@ -97,7 +102,9 @@ impl Copies {
     pub fn below(cache: &Path) -> io::Result<Self> {
         fs::create_dir_all(cache)?;
         sweep(cache);
-        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let started = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         for attempt in 0..1_000 {
             let name = format!("{}-{}-{attempt}", std::process::id(), started.as_micros());
             let folder = cache.join(name);
@@ -109,7 +116,11 @@ impl Copies {
             let lock = File::create(folder.join(LOCK))?;
             // Another process may sweep between the two lines above; then the name is gone or locked.
             if lock.try_lock().is_ok() && folder.join(LOCK).exists() {
-                return Ok(Self { folder, _lock: lock, made: Vec::new() });
+                return Ok(Self {
+                    folder,
+                    _lock: lock,
+                    made: Vec::new(),
+                });
             }
         }
         Err(io::Error::other("every name for a folder is taken"))
@@ -125,7 +136,10 @@ impl Copies {
     /// # Errors
     /// It cannot be read, or not be written.
     pub fn copy_of(&mut self, original: &Path) -> Result<PathBuf, CopyError> {
-        self.try_copy(original).map_err(|source| CopyError { folder: self.folder.clone(), source })
+        self.try_copy(original).map_err(|source| CopyError {
+            folder: self.folder.clone(),
+            source,
+        })
     }
 
     fn try_copy(&mut self, original: &Path) -> io::Result<PathBuf> {
@@ -141,17 +155,25 @@ impl Copies {
                 && same_content(&made.copy, &original)?
             {
                 let copy = made.copy.clone();
-                self.made.push(Made { identity, copy: copy.clone() });
+                self.made.push(Made {
+                    identity,
+                    copy: copy.clone(),
+                });
                 return Ok(copy);
             }
         }
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let folder = self.folder.join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
+        let folder = self
+            .folder
+            .join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
         fs::create_dir(&folder)?;
         let copy = folder.join(name);
         // A reflink where the file system can.
         fs::copy(&original, &copy)?;
-        self.made.push(Made { identity, copy: copy.clone() });
+        self.made.push(Made {
+            identity,
+            copy: copy.clone(),
+        });
         Ok(copy)
     }
 }
@@ -184,7 +206,11 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Candidates, best first.
 fn cache_folders() -> Vec<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(folder) = var("DORA_CACHE_DIR") {
         return vec![folder.join("plugins")];
     }
@@ -196,11 +222,17 @@ fn cache_folders() -> Vec<PathBuf> {
         var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")))
     };
     let temporary = std::env::temp_dir().join(format!("dora-{}", user_name()));
-    user.map(|folder| folder.join("dora")).into_iter().chain([temporary]).map(|folder| folder.join("plugins")).collect()
+    user.map(|folder| folder.join("dora"))
+        .into_iter()
+        .chain([temporary])
+        .map(|folder| folder.join("plugins"))
+        .collect()
 }
 
 fn user_name() -> String {
-    let name = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
+    let name = std::env::var("USER")
+        .or_else(|_| std::env::var("USERNAME"))
+        .unwrap_or_default();
     name.chars().filter(|c| c.is_ascii_alphanumeric()).collect()
 }
 
@@ -218,7 +250,9 @@ fn private_folder(folder: &Path) -> io::Result<()> {
 
 /// Removes the folders of dead processes. What cannot be removed is left for the next time.
 fn sweep(cache: &Path) {
-    let Ok(entries) = fs::read_dir(cache) else { return };
+    let Ok(entries) = fs::read_dir(cache) else {
+        return;
+    };
     for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
         if is_abandoned(&folder) {
             let _ = fs::remove_dir_all(&folder);
@@ -255,7 +289,11 @@ mod tests {
         assert_eq!(first.file_name(), file.file_name());
         fs::remove_file(&file).expect("removed");
         fs::write(&file, "one").expect("written");
-        assert_eq!(copies.copy_of(&file).expect("copied"), first, "another inode, the same content");
+        assert_eq!(
+            copies.copy_of(&file).expect("copied"),
+            first,
+            "another inode, the same content"
+        );
         fs::write(&file, "two").expect("written");
         let second = copies.copy_of(&file).expect("copied");
         assert_ne!(second, first);

@@ -2,10 +2,11 @@
 //!
 //! Invariant: a library that got this far is never unloaded: its threads, thread-locals and the release functions of
 //! its messages may run until the process ends. Absent: instances.
-#![allow(unsafe_code)]
 
 use super::info::{KindInfo, PluginInfo, PortInfo};
-use super::preflight::{self, Details, FileKind, Handshake, Isolation, Language, Machine, PreflightError};
+use super::preflight::{
+    self, Beside, Details, FileKind, Handshake, Isolation, Language, Machine, PreflightError,
+};
 use super::{Copies, CopyError};
 use libloading::Library;
 use plugin_abi::ffi::{self, Entry};
@@ -79,7 +80,11 @@ pub enum LoadError {
 impl Loader {
     /// A loader for this machine.
     pub fn new(options: LoaderOptions) -> Self {
-        Self { options, machine: Machine::this(), state: Mutex::default() }
+        Self {
+            options,
+            machine: Machine::this(),
+            state: Mutex::default(),
+        }
     }
 
     /// Loads a plugin file, or returns the one that was loaded from the same content.
@@ -96,7 +101,10 @@ impl Loader {
             return Ok(plugin.clone());
         }
         let (handshake, details) = self.check(&copy)?;
-        let folder = path.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned));
+        let folder = path
+            .canonicalize()
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_owned));
         let folder = folder.unwrap_or_default();
         let plugin = Arc::new(self.open(path, &copy, &folder, handshake, &details)?);
         state.loaded.insert(copy, plugin.clone());
@@ -107,7 +115,7 @@ impl Loader {
         let report = preflight::read_file(path)?;
         preflight::check(&report, &self.machine, self.options.isolation)?;
         match report.kind {
-            FileKind::Plugin(handshake) => match handshake.details.clone() {
+            FileKind::Plugin { handshake } => match handshake.details.clone() {
                 Some(details) => Ok((handshake, details)),
                 None => Err(PreflightError::NoRecord.into()),
             },
@@ -136,13 +144,17 @@ impl Loader {
         handshake: Handshake,
         details: &Details,
     ) -> Result<Plugin, LoadError> {
-        open_dependencies(copy, folder)?;
-        let library = open_library(copy)?;
+        open_dependencies(copy, folder, &self.machine)?;
+        let library = open_library(copy, &self.machine)?;
         let name = details.name.clone();
         let log = self.options.log.clone();
-        let table = LibraryTable::new(&folder.to_string_lossy(), self.options.level.clone(), move |line| {
-            log(&name, line);
-        });
+        let table = LibraryTable::new(
+            &folder.to_string_lossy(),
+            self.options.level.clone(),
+            move |line| {
+                log(&name, line);
+            },
+        );
         // SAFETY: the file check has passed and the record is compared first; the library is leaked, so every
         // pointer that it hands out stays valid.
         let kinds = unsafe {
@@ -156,13 +168,21 @@ impl Loader {
         // Kept mapped for good, see the module's invariant.
         std::mem::forget(library);
         let info = declared(details, &kinds)?;
-        Ok(Plugin { path: path.to_owned(), handshake, info, kinds, library: table })
+        Ok(Plugin {
+            path: path.to_owned(),
+            handshake,
+            info,
+            kinds,
+            library: table,
+        })
     }
 }
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("isolation", &self.options.isolation).finish_non_exhaustive()
+        f.debug_struct("Loader")
+            .field("isolation", &self.options.isolation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -196,32 +216,56 @@ impl Plugin {
 
 /// Opens the libraries that lie where the original's search path says, by their whole paths: the copy's own `$ORIGIN`
 /// leads elsewhere. The system's loader then finds them open.
-fn open_dependencies(copy: &Path, folder: &Path) -> Result<(), LoadError> {
+fn open_dependencies(copy: &Path, folder: &Path, machine: &Machine) -> Result<(), LoadError> {
     let report = preflight::read_file(copy)?;
-    let Some(image) = &report.image else { return Ok(()) };
-    for dependency in preflight::dependencies(image, folder) {
-        let library = open_library(&dependency)?;
-        std::mem::forget(library);
+    for beside in preflight::beside(&report, folder) {
+        if !beside.known_by_name && !copy.starts_with(folder) {
+            link(copy, &beside);
+        }
+        std::mem::forget(open_library(&beside.path, machine)?);
     }
+    #[cfg(windows)]
+    crate::sys::dll::search_also(folder);
     Ok(())
 }
 
+/// A library without a name of its own is recognised by its path only: puts a link where the copy looks for it. If that
+/// fails the loader says which library it misses.
+fn link(copy: &Path, beside: &Beside) {
+    let (Some(folder), Some(link)) = (copy.parent(), &beside.link) else {
+        return;
+    };
+    let at = folder.join(link);
+    if let Some(parent) = at.parent()
+        && std::fs::create_dir_all(parent).is_ok()
+    {
+        #[cfg(unix)]
+        let _ = std::os::unix::fs::symlink(&beside.path, &at);
+        #[cfg(windows)]
+        let _ = std::os::windows::fs::symlink_file(&beside.path, &at);
+    }
+}
+
 #[cfg(unix)]
-fn open_library(path: &Path) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
     use libloading::os::unix;
     // SAFETY: runs the constructors of a file that has passed the file check, or of a library that it asks for.
     let opened = unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) };
-    opened.map(Library::from).map_err(|error| preflight::explain_loader_error(&loader_words(&error)).into())
+    opened
+        .map(Library::from)
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
 }
 
 #[cfg(windows)]
-fn open_library(path: &Path) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
     use libloading::os::windows;
     // Neither the current folder nor PATH: only the system's, and what has been opened by its whole path.
     let flags = windows::LOAD_LIBRARY_SEARCH_SYSTEM32 | windows::LOAD_LIBRARY_SEARCH_USER_DIRS;
     // SAFETY: as on Unix.
     let opened = unsafe { windows::Library::load_with_flags(path, flags) };
-    opened.map(Library::from).map_err(|error| preflight::explain_loader_error(&loader_words(&error)).into())
+    opened
+        .map(Library::from)
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
 }
 
 /// The crate keeps the system's words in the cause.
@@ -234,7 +278,12 @@ fn loader_words(error: &libloading::Error) -> String {
 unsafe fn symbol<T: Copy>(library: &Library, name: &str) -> Result<T, LoadError> {
     // SAFETY: passed on to the caller.
     let found = unsafe { library.get::<T>(name.as_bytes()) };
-    found.map(|symbol| *symbol).map_err(|_| PreflightError::NotExported { symbol: name.to_owned() }.into())
+    found.map(|symbol| *symbol).map_err(|_| {
+        PreflightError::NotExported {
+            symbol: name.to_owned(),
+        }
+        .into()
+    })
 }
 
 /// Compares the record in memory with the one that was read from the file.
@@ -245,14 +294,24 @@ unsafe fn same_record(library: &Library, read: &Handshake) -> Result<(), LoadErr
         std::ptr::read_unaligned(record.cast::<[u8; PREFIX]>())
     };
     let field = |offset: usize| {
-        let bytes = prefix.get(offset..offset + 2).and_then(|bytes| bytes.first_chunk().copied());
+        let bytes = prefix
+            .get(offset..offset + 2)
+            .and_then(|bytes| bytes.first_chunk().copied());
         u16::from_ne_bytes(bytes.unwrap_or_default())
     };
-    let (abi, format) = (std::mem::offset_of!(Record, abi), std::mem::offset_of!(Record, message_format));
+    let (abi, format) = (
+        std::mem::offset_of!(Record, abi),
+        std::mem::offset_of!(Record, message_format),
+    );
     let same = prefix.starts_with(&handshake::MAGIC)
         && [field(abi), field(abi + 2)] == [read.abi.major, read.abi.minor]
-        && [field(format), field(format + 2)] == [read.message_format.major, read.message_format.minor];
-    if same { Ok(()) } else { Err(LoadError::Changed) }
+        && [field(format), field(format + 2)]
+            == [read.message_format.major, read.message_format.minor];
+    if same {
+        Ok(())
+    } else {
+        Err(LoadError::Changed)
+    }
 }
 
 unsafe fn same_layout(library: &Library) -> Result<(), LoadError> {
@@ -264,16 +323,26 @@ unsafe fn same_layout(library: &Library) -> Result<(), LoadError> {
 }
 
 fn declared(details: &Details, kinds: &[KindTable]) -> Result<PluginInfo, LoadError> {
-    let mut info = PluginInfo { name: details.name.clone(), version: details.version.clone(), kinds: Vec::new() };
+    let mut info = PluginInfo {
+        name: details.name.clone(),
+        version: details.version.clone(),
+        kinds: Vec::new(),
+    };
     for kind in kinds {
         let name = kind.name();
         if name.is_empty() || info.kind(&name).is_some() {
-            return Err(LoadError::Declares(format!("it exports no or two node kinds named \"{name}\"")));
+            return Err(LoadError::Declares(format!(
+                "it exports no or two node kinds named \"{name}\""
+            )));
         }
         let schema = kind.config_schema();
-        let schema = (!schema.is_empty()).then(|| serde_json::from_str(&schema)).transpose();
+        let schema = (!schema.is_empty())
+            .then(|| serde_json::from_str(&schema))
+            .transpose();
         let schema = schema.map_err(|error| {
-            LoadError::Declares(format!("the config schema of node kind \"{name}\" is no JSON ({error})"))
+            LoadError::Declares(format!(
+                "the config schema of node kind \"{name}\" is no JSON ({error})"
+            ))
         })?;
         info.kinds.push(KindInfo {
             inputs: ports(&name, kind.inputs())?,
@@ -289,7 +358,11 @@ fn declared(details: &Details, kinds: &[KindTable]) -> Result<PluginInfo, LoadEr
 fn ports(kind: &str, ports: Vec<[String; 3]>) -> Result<Vec<PortInfo>, LoadError> {
     let mut out: Vec<PortInfo> = Vec::new();
     for [name, description, data_type] in ports {
-        let fault = |what: &str| Err(LoadError::Declares(format!("port \"{name}\" of node kind \"{kind}\" {what}")));
+        let fault = |what: &str| {
+            Err(LoadError::Declares(format!(
+                "port \"{name}\" of node kind \"{kind}\" {what}"
+            )))
+        };
         if out.iter().any(|port| port.name == name) {
             return fault("is declared twice");
         }
@@ -297,9 +370,15 @@ fn ports(kind: &str, ports: Vec<[String; 3]>) -> Result<Vec<PortInfo>, LoadError
             return fault("has a name that is none (letters, digits, `_.-` and `/`)");
         }
         if !data_type.is_empty() && !types::is_known(&data_type) {
-            return fault(&format!("declares the type \"{data_type}\", which Arrow does not have"));
+            return fault(&format!(
+                "declares the type \"{data_type}\", which Arrow does not have"
+            ));
         }
-        out.push(PortInfo { name, description, data_type: Some(data_type).filter(|text| !text.is_empty()) });
+        out.push(PortInfo {
+            name,
+            description,
+            data_type: Some(data_type).filter(|text| !text.is_empty()),
+        });
     }
     Ok(out)
 }

@@ -29,7 +29,9 @@ pub fn pin_this_thread(cores: &[usize]) -> io::Result<()> {
     use windows_sys::Win32::System::Threading::{GetCurrentThread, SetThreadAffinityMask};
     let mut mask = 0_usize;
     for core in cores {
-        let bit = u32::try_from(*core).ok().and_then(|core| 1_usize.checked_shl(core));
+        let bit = u32::try_from(*core)
+            .ok()
+            .and_then(|core| 1_usize.checked_shl(core));
         mask |= bit.ok_or_else(|| no_core(*core))?;
     }
     // SAFETY: the pseudo handle of this thread is always valid.
@@ -45,10 +47,16 @@ pub fn pin_this_thread(cores: &[usize]) -> io::Result<()> {
 /// Always: this system does not let a thread be pinned.
 #[cfg(not(any(target_os = "linux", windows)))]
 pub fn pin_this_thread(_cores: &[usize]) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system does not pin threads to cores"))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system does not pin threads to cores",
+    ))
 }
 
 #[cfg(any(target_os = "linux", windows))]
 fn no_core(core: usize) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("there is no core {core}"))
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("there is no core {core}"),
+    )
 }

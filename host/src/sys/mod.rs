@@ -3,3 +3,5 @@
 //! Absent: decisions. Whoever calls says what happens when a platform cannot do a thing.
 
 pub mod affinity;
+#[cfg(windows)]
+pub mod dll;

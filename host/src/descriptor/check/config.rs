@@ -8,7 +8,7 @@ use super::super::{
     config::escape,
     fields::Scope,
     problem::{clean, listed, quoted},
-    suggest::did_you_mean,
+    suggest::maybe_meant,
     types::Node,
 };
 use crate::plugin::info::KindInfo;
@@ -79,14 +79,22 @@ impl Check<'_, '_> {
                 let options = options.as_array().into_iter().flatten();
                 let options: Vec<String> = options.map(option_in_words).collect();
                 let hint = match error.instance().as_str() {
-                    Some(text) => did_you_mean(text, options.iter().map(String::as_str)),
+                    Some(text) => maybe_meant(text, options.iter().map(String::as_str)),
                     None => String::new(),
                 };
                 format!(
-                    "{name} must be one of {}, found {}{hint}",
+                    "{name} must be one of {}{hint}, found {}",
                     listed(options.iter().map(String::as_str)),
                     in_words(error.instance())
                 )
+            }
+            ValidationErrorKind::Minimum { limit } => out_of_range(&name, "at least", limit, error),
+            ValidationErrorKind::Maximum { limit } => out_of_range(&name, "at most", limit, error),
+            ValidationErrorKind::ExclusiveMinimum { limit } => {
+                out_of_range(&name, "above", limit, error)
+            }
+            ValidationErrorKind::ExclusiveMaximum { limit } => {
+                out_of_range(&name, "below", limit, error)
             }
             _ => format!(
                 "{name}: {}, found {}",
@@ -132,7 +140,7 @@ impl Check<'_, '_> {
         let text = format!(
             "the node kind does not know {}{}{has}",
             quoted(&dotted(&pointer)),
-            did_you_mean(key, known)
+            maybe_meant(key, known)
         );
         let at = match &self.node.config {
             Some(config) => config.key_position(&pointer),
@@ -154,6 +162,13 @@ impl Check<'_, '_> {
             .flat_map(|keys| keys.keys().cloned())
             .collect()
     }
+}
+
+fn out_of_range(name: &str, how: &str, limit: &Value, error: &ValidationError<'_>) -> String {
+    format!(
+        "{name} must be {how} {limit}, found {}",
+        in_words(error.instance())
+    )
 }
 
 /// `/gains/0` -> `config.gains.0`.

@@ -8,7 +8,7 @@ use super::{
         Descriptor,
         fields::Scope,
         problem::{Problems, clean, listed, quoted},
-        suggest::did_you_mean,
+        suggest::maybe_meant,
         types::{InputSpec, Node, ProcessPlace, Source},
     },
     config,
@@ -102,7 +102,7 @@ fn select<'a>(scope: &mut Scope<'_>, node: &Node, plugin: &'a PluginInfo) -> Opt
                 let text = format!(
                     "unknown node kind {} of plugin {name}{}; it has: {}",
                     quoted(&wanted.value),
-                    did_you_mean(&wanted.value, names()),
+                    maybe_meant(&wanted.value, names()),
                     listed(names())
                 );
                 scope.error(wanted.at, text);
@@ -137,7 +137,7 @@ fn unknown_port(what: &str, port: &PortName, kind: &KindInfo, known: &[PortInfo]
     format!(
         "unknown {what} `{port}` of node kind {}{}; {has}",
         quoted(&kind.name),
-        did_you_mean(port.as_str(), names())
+        maybe_meant(port.as_str(), names())
     )
 }
 

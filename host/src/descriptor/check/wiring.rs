@@ -7,7 +7,7 @@ use super::super::{
     fields::Scope,
     node::Draft,
     problem::{listed, quoted},
-    suggest::did_you_mean,
+    suggest::{did_you_mean, maybe_meant},
     types::{InputSpec, Node, Source},
 };
 use crate::ids::{NodeId, PortName};
@@ -124,9 +124,13 @@ pub(super) fn unknown_output(
     output: &PortName,
     names: &[&str],
 ) -> String {
+    let hint = match names.len() {
+        0 | 1 => String::new(),
+        _ => maybe_meant(output.as_str(), names.iter().copied()),
+    };
     let has = match names {
         [] => "it has no outputs".to_owned(),
         names => format!("it has: {}", listed(names.iter().copied())),
     };
-    format!("input `{input}` reads unknown output \"{output}\" of node \"{node}\"; {has}")
+    format!("input `{input}` reads unknown output \"{output}\" of node \"{node}\"{hint}; {has}")
 }

@@ -15,7 +15,7 @@ use super::{
     keys, legacy,
     problem::{Position, quoted},
     types::{Deploy, Load, Node, NodePath, ProcessPlace, Spanned, ThreadPlace},
-    yaml::{Value, Yaml},
+    yaml::{Entry, Value, Yaml},
 };
 use crate::ids::{NodeId, PortName};
 
@@ -54,20 +54,25 @@ pub(super) fn read_node(
         );
         return None;
     };
+    // What stands in for `path` in dora and is refused here.
+    let instead_of_path = ["operator", "operators", "hub", "module", "ros2"];
+    let replaced = |entry: &Entry| instead_of_path.contains(&entry.key.as_str());
+    let has_program = !entries.iter().any(replaced);
     let label = match entries.iter().find(|entry| entry.key == "id") {
         Some(entry) => scalar_text(&entry.value),
         None => None,
     };
+    let label = label.filter(|label| !label.is_empty());
     let mut scope = match &label {
         Some(label) => scope.of_node(label),
         None => scope.inside(&number),
     };
     let scope = &mut scope;
     let entries = legacy::flatten_custom(scope, entries);
-    let operators = legacy::explain_operators(scope, entries);
-    let mut fields = Fields::sort(scope, operators.rest, keys::NODE, "a node");
+    let entries = legacy::explain_operators(scope, entries);
+    let mut fields = Fields::sort(scope, entries, keys::NODE, "a node");
     let id = read_id(scope, &mut fields, at);
-    let draft = read_keys(scope, &mut fields, id, operators.found, defaults, lookup);
+    let draft = read_keys(scope, &mut fields, id, has_program, defaults, lookup);
     debug_assert_eq!(fields.left(), Vec::<&str>::new(), "keys that nobody reads");
     draft
 }
@@ -99,12 +104,12 @@ fn read_keys(
     scope: &mut Scope<'_>,
     fields: &mut Fields,
     id: Option<Spanned<NodeId>>,
-    is_operator: bool,
+    has_program: bool,
     defaults: &Defaults,
     lookup: Lookup<'_>,
 ) -> Option<Draft> {
     let at = id.as_ref().map(|id| id.at).unwrap_or_default();
-    let path = read_path(scope, fields, id.as_ref(), is_operator);
+    let path = read_path(scope, fields, id.as_ref(), has_program);
     let load = fields.choice(
         scope,
         "load",
@@ -129,7 +134,7 @@ fn read_keys(
     let errors_before = scope.errors();
     let outputs = read_outputs(scope, fields);
     let logs = policy::read_logs(scope, fields);
-    let outputs_known = !is_operator && scope.errors() == errors_before;
+    let outputs_known = has_program && scope.errors() == errors_before;
     let deploy = read_deploy(scope, fields, &defaults.deploy);
     let restart = policy::read_restart(scope, fields);
     let health_check_timeout = fields.seconds(scope, "health_check_timeout", false);
@@ -176,10 +181,10 @@ fn read_path(
     scope: &mut Scope<'_>,
     fields: &mut Fields,
     id: Option<&Spanned<NodeId>>,
-    is_operator: bool,
+    has_program: bool,
 ) -> NodePath {
     let given = fields.take("path");
-    if let (None, Some(id), false) = (&given, id, is_operator) {
+    if let (None, Some(id), true) = (&given, id, has_program) {
         scope.error(
             id.at,
             "`path` is missing; name the node's plugin or executable, such as `path: target/release/camera`",

@@ -66,6 +66,7 @@ pub(super) fn read_restart(scope: &mut Scope<'_>, fields: &mut Fields) -> Restar
         "restart_window",
     ]
     .map(|name| (name, fields.position_of(name)));
+    let policy_given = fields.position_of("restart_policy").is_some();
     let policy = fields.choice(
         scope,
         "restart_policy",
@@ -75,6 +76,7 @@ pub(super) fn read_restart(scope: &mut Scope<'_>, fields: &mut Fields) -> Restar
             ("always", RestartPolicy::Always),
         ],
     );
+    let policy_broken = policy_given && policy.is_none();
     let restart = Restart {
         policy: policy.unwrap_or_default(),
         max: fields
@@ -86,12 +88,13 @@ pub(super) fn read_restart(scope: &mut Scope<'_>, fields: &mut Fields) -> Restar
     };
     for (name, at) in companions {
         let Some(at) = at else { continue };
-        if restart.policy == RestartPolicy::Never {
+        if restart.policy == RestartPolicy::Never && !policy_broken {
             scope.warn(
                 at,
                 format!("`{name}` has no effect without `restart_policy: on-failure` or `always`"),
             );
-        } else if name == "max_restart_delay" && restart.max_delay < restart.delay {
+        }
+        if name == "max_restart_delay" && restart.max_delay < restart.delay {
             scope.error(at, "`max_restart_delay` must be at least `restart_delay`");
         }
     }

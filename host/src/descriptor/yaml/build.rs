@@ -230,14 +230,18 @@ impl Builder {
         self.values = self.values.saturating_add(values);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.values > MAX_VALUES {
-            let text = format!("more than {MAX_VALUES} values up to here, aliases expanded");
+            let text = format!(
+                "more than {MAX_VALUES} values up to here, aliases expanded; no descriptor needs so many"
+            );
             return fault(at, &text);
         }
         if self.bytes > MAX_TEXT_BYTES {
             let mib = MAX_TEXT_BYTES / (1024 * 1024);
             return fault(
                 at,
-                &format!("more than {mib} MiB of text up to here, aliases expanded"),
+                &format!(
+                    "more than {mib} MiB of text up to here, aliases expanded; no descriptor needs so much"
+                ),
             );
         }
         Ok(())
@@ -383,7 +387,7 @@ fn fault(at: Position, text: &str) -> Step {
 fn too_deep(at: Position) -> Fault {
     Fault {
         at,
-        text: format!("nested deeper than {MAX_DEPTH} levels"),
+        text: format!("nested deeper than {MAX_DEPTH} levels, which no descriptor needs"),
     }
 }
 
@@ -400,7 +404,10 @@ fn unknown_tag(tag: &Tag, at: Position) -> Fault {
 fn syntax_fault(error: &ScanError) -> Fault {
     let info = error.info();
     let hint = match info {
-        _ if info.contains("tab") => "; indent with spaces",
+        _ if info.contains("unprintable") => "; is this a text file?",
+        _ if info.contains("tab ") || info.contains("tabs ") || info.ends_with("tab") => {
+            "; indent with spaces"
+        }
         _ if info.contains("mapping values are not allowed") => {
             "; quote the text if it contains `: `, or check the indentation"
         }

@@ -119,7 +119,7 @@ fn depth_is_bounded_also_through_aliases() {
     assert!(faults(&nested(MAX_DEPTH)).is_empty());
     assert_eq!(
         faults(&nested(MAX_DEPTH + 1)),
-        ["1:65: nested deeper than 64 levels"]
+        ["1:65: nested deeper than 64 levels, which no descriptor needs"]
     );
     let mut ladder = String::from("a0: &a0 [x]\n");
     for n in 1..200 {
@@ -128,7 +128,7 @@ fn depth_is_bounded_also_through_aliases() {
     let found = faults(&ladder);
     assert_eq!(found.len(), 1);
     assert!(
-        found[0].ends_with("nested deeper than 64 levels"),
+        found[0].contains("nested deeper than 64 levels"),
         "{found:?}"
     );
 }
