@@ -195,13 +195,14 @@ layout! {
 }
 
 impl Record {
-    /// The record of a plugin of this name and version, as the crate that calls this is being compiled.
-    pub const fn new(name: &str, version: &str) -> Self {
+    /// The record of a plugin of this name and version: whether a panic in it unwinds, and whether it was built without
+    /// optimisation.
+    pub const fn new(name: &str, version: &str, unwind: bool, debug: bool) -> Self {
         let mut flags = 0;
-        if cfg!(panic = "unwind") {
+        if unwind {
             flags |= FLAG_UNWIND;
         }
-        if cfg!(debug_assertions) {
+        if debug {
             flags |= FLAG_DEBUG;
         }
         Self {
