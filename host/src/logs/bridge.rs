@@ -6,7 +6,8 @@
 //! plugins' events, which the plugin's own library sends.
 
 use super::hub::LogHub;
-use super::record::{Level, Origin, Record};
+use super::level::Level;
+use super::record::{Origin, Record};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::{self, Write};

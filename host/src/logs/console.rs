@@ -6,8 +6,9 @@
 
 use super::format::{Format, Layout, Times};
 use super::hub::Counts;
+use super::level::Level;
 use super::queue::{Queue, Urgency};
-use super::record::{Level, Record, Stream};
+use super::record::{Record, Stream};
 use anstream::{AutoStream, ColorChoice};
 use std::io::Write;
 use std::sync::Arc;

@@ -1,13 +1,14 @@
 //! The log files of all dataflows: `<out>/<dataflow id>/log_<node>.txt`, the older ones `log_<node>.txt.1` and so on.
 //!
-//! Invariant: at most [`MAX_OPEN`] files are open at a time, however many nodes there are; each trouble is told once
+//! Invariant: at most 64 files are open at a time, however many nodes there are; each trouble is told once
 //! per dataflow. Lines that belong to no dataflow have no file; those of this runtime about a dataflow go to
 //! `log_dora.txt`, a name that no node can have. On file systems that ignore case, two nodes whose ids differ only
 //! by case share a file. Absent: a thread, a clock and the console.
 
 use super::file::{LogFile, Rotation};
+use super::level::Level;
 use super::line;
-use super::record::{Level, Record};
+use super::record::Record;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,8 @@
 //! `levels`.
 
 use super::escape;
-use super::record::{Level, Record};
+use super::level::Level;
+use super::record::Record;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -4,7 +4,8 @@
 //! indented. Pure: the same record and layout give the same text. Absent: the lines of files, which are `line`'s, and
 //! the question whether there is a terminal, which is `console`'s.
 
-use super::record::{Level, Record};
+use super::level::Level;
+use super::record::Record;
 use super::{escape, time};
 use anstyle::{AnsiColor, Color, Style};
 use std::fmt::{self, Write};

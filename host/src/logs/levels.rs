@@ -139,7 +139,8 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Level, Origin};
+    use super::super::level::Level;
+    use super::super::record::Origin;
     use super::*;
 
     const FLOW: Uuid = Uuid::from_u128(7);

@@ -5,7 +5,8 @@
 //! where it had to be escaped in front. Invariant: a line holds no control character but that tab, and what was
 //! written is read back equal, but for dataflow and node, which the file's path says. Absent: files.
 
-use super::record::{Level, Origin, Record, Stream};
+use super::level::Level;
+use super::record::{Origin, Record, Stream};
 use super::{escape, time};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -64,7 +65,7 @@ pub(super) fn write(record: &Record, out: &mut String) {
     out.push('\n');
 }
 
-/// Reads one line, without its end. What is no line of [`write`], such as one that was torn by a crash, becomes a
+/// Reads one line, without its end. What is no line of [`write()`], such as one that was torn by a crash, becomes a
 /// record with the text as it stands, at the time `before`.
 pub(super) fn read(line: &[u8], origin: &Origin, before: SystemTime) -> Record {
     let text = String::from_utf8_lossy(line);

@@ -5,7 +5,7 @@
 //! errors all. Invariant: [`Queue::push`] never waits for the reader's work. Absent: counting drops, which whoever
 //! pushes does.
 
-use super::record::Level;
+use super::level::Level;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

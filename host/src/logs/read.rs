@@ -1,7 +1,7 @@
 //! Log files read back, for `dora logs`.
 //!
 //! Invariant: reading goes on over anything that is in a file: torn lines, bytes that are no UTF-8, lines of other
-//! programs; no line takes more memory than [`MAX_LINE_BYTES`]. Files may be written meanwhile. Absent: what is said
+//! programs; no line takes more memory than 1 MiB. Files may be written meanwhile. Absent: what is said
 //! after the end, which a [`super::Subscription`] gives.
 
 use super::file::rotated;

@@ -1,6 +1,6 @@
 //! Points in time as text: RFC 3339 in UTC, to the microsecond.
 //!
-//! Invariant: what [`write`] writes, [`parse`] reads back. Knows no time zones but fixed offsets, and no clock.
+//! Invariant: what [`write()`] writes, [`parse`] reads back. Knows no time zones but fixed offsets, and no clock.
 
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

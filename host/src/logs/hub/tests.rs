@@ -1,5 +1,6 @@
 use super::super::format::{Format, Layout, Times};
-use super::super::record::{Level, Origin, Stream};
+use super::super::level::Level;
+use super::super::record::{Origin, Stream};
 use super::super::{files, read};
 use super::*;
 use std::io::Write;

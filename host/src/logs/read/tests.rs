@@ -1,6 +1,6 @@
 use super::super::file::Rotation;
 use super::super::files::Files;
-use super::super::record::Level;
+use super::super::level::Level;
 use super::*;
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -85,24 +85,6 @@ fn broken_json_says_why() {
 }
 
 #[test]
-fn levels_have_numbers_and_names() {
-    for (level, number, name) in [
-        (Level::Error, 1, "error"),
-        (Level::Warn, 2, "warn"),
-        (Level::Info, 3, "info"),
-        (Level::Debug, 4, "debug"),
-        (Level::Trace, 5, "trace"),
-    ] {
-        assert_eq!(level.number(), number);
-        assert_eq!(Level::from_number(number), level);
-        assert_eq!(level.to_string(), name);
-        assert_eq!(name.to_uppercase().parse(), Ok(level));
-    }
-    assert_eq!(Level::from_number(0), Level::Error);
-    assert_eq!(Level::from_number(u32::MAX), Level::Trace);
-}
-
-#[test]
 fn odd_lines_of_plugins_are_kept() {
     let line = LogLine {
         level: 77,
@@ -153,4 +135,27 @@ fn printed_lines_know_their_stream() {
         assert_eq!(record.stream(), Some(stream));
     }
     assert_eq!(logged().stream(), None);
+}
+
+#[test]
+fn failures_name_cause_and_place() {
+    let failure = NodeFailure {
+        panicked: true,
+        text: "no camera".to_owned(),
+        causes: vec!["cannot open /dev/video0".to_owned(), "busy".to_owned()],
+        place: Some(("src/node.rs".to_owned(), 40)),
+    };
+    let record = Record::failed(&failure, sink(), noon());
+    let expected = Record {
+        time: noon(),
+        file: Some("src/node.rs".to_owned()),
+        line: Some(40),
+        ..Record::new(
+            Level::Error,
+            "dora",
+            "panicked: no camera\ncaused by: cannot open /dev/video0\ncaused by: busy",
+        )
+        .by(sink())
+    };
+    assert_eq!(record, expected);
 }
