@@ -402,10 +402,7 @@ impl Dataflow {
             format!("in {after:?}")
         };
         let count = self.state.restarts(node) + 1;
-        let text = format!(
-            "{}; restarting {wait} (restart {count})",
-            report::ending_text(ending)
-        );
+        let text = format!("{}; restarting {wait} (restart {count})", ending);
         self.log.engine(
             if ending.is_failure() { 1 } else { 3 },
             Some(&running.shared.id),
@@ -419,11 +416,8 @@ impl Dataflow {
         };
         running.shared.set_stopping(true);
         let level = if ending.is_failure() { 1 } else { 4 };
-        self.log.engine(
-            level,
-            Some(&running.shared.id),
-            &report::ending_text(&ending),
-        );
+        self.log
+            .engine(level, Some(&running.shared.id), &ending.to_string());
         running.ending = Some(ending);
         for output in &running.shared.outputs {
             output.route.close();
