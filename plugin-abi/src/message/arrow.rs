@@ -3,11 +3,13 @@
 //! Invariant: no data are copied in either direction. Numbers without nulls skip the crate's general import, which
 //! costs more than the rest of a message's way together. Absent: other arrow versions; those use [`Message::view`].
 
-use super::{DataError, Message};
+use super::{DataError, MakeError, Message, Schema};
 use crate::ffi::{ArrowArray, ArrowSchema};
+use crate::meta::Timestamp;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, types};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, types};
 use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_schema::Field;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -38,6 +40,50 @@ impl Message {
             )
         };
         Ok(make_array(data.map_err(invalid)?))
+    }
+
+    /// The type with its name, its metadata and whether values may be null.
+    ///
+    /// # Errors
+    /// The crates refuse the type.
+    pub fn field(&self) -> Result<Field, DataError> {
+        // SAFETY: the struct is that of the Arrow C Data Interface on either side, borrowed while the message lives.
+        let schema =
+            unsafe { &*std::ptr::from_ref(self.schema_struct()).cast::<FFI_ArrowSchema>() };
+        Field::try_from(schema).map_err(|error| DataError::Invalid(error.to_string()))
+    }
+
+    /// A message that shares an array's buffers. Of `field`, name, metadata and order are the message's too; its type
+    /// is the array's.
+    ///
+    /// # Errors
+    /// Another type than the field's, one that cannot be exported, or there is no memory for the message.
+    pub fn from_arrow(
+        stamp: Timestamp,
+        field: &Field,
+        array: &dyn Array,
+        parameters: &[u8],
+    ) -> Result<Self, MakeError> {
+        if field.data_type() != array.data_type() {
+            let (named, is) = (field.data_type(), array.data_type());
+            return Err(MakeError::Invalid(format!("{is} in a field of {named}")));
+        }
+        let invalid = |error: arrow_schema::ArrowError| MakeError::Invalid(error.to_string());
+        let schema = FFI_ArrowSchema::try_from(field).map_err(invalid)?;
+        let (data, _) = to_ffi(&array.to_data()).map_err(invalid)?;
+        // SAFETY: both structs are those of the Arrow C Data Interface on either side, valid as the crate made them,
+        // and moved.
+        unsafe {
+            let schema = std::mem::transmute::<FFI_ArrowSchema, ArrowSchema>(schema);
+            let data = std::mem::transmute::<FFI_ArrowArray, ArrowArray>(data);
+            match Schema::intern(schema) {
+                Ok(schema) => Self::from_array(stamp, &schema, data, parameters),
+                Err(error) => {
+                    drop(std::mem::transmute::<ArrowArray, FFI_ArrowArray>(data));
+                    Err(MakeError::Invalid(error.to_string()))
+                }
+            }
+        }
     }
 
     fn primitive(&self) -> Option<ArrayRef> {

@@ -124,6 +124,33 @@ impl Message {
         Self::make(stamp, &schema, parameters, source)
     }
 
+    /// Copies values of a primitive type, given as they lie in memory, into one allocation. Bytes of an incomplete last
+    /// value are refused.
+    ///
+    /// # Errors
+    /// The type is no primitive, the bytes are no whole number of values, or there is no memory.
+    pub fn from_plain(
+        stamp: Timestamp,
+        schema: &Schema,
+        values: &[u8],
+        parameters: &[u8],
+    ) -> Result<Self, MakeError> {
+        let format = check::format(&schema.as_ref().schema);
+        let length = crate::types::primitive_width(format)
+            .filter(|width| schema.as_ref().n_nodes == 0 && values.len().is_multiple_of(*width))
+            .and_then(|width| i64::try_from(values.len() / width).ok())
+            .ok_or_else(|| {
+                let what = format!("{} bytes for format \"{format}\"", values.len());
+                MakeError::Invalid(what)
+            })?;
+        let source = cell::Source::Copy {
+            length,
+            null_count: 0,
+            buffers: &[None, Some(values)],
+        };
+        Self::make(stamp, schema, parameters, source)
+    }
+
     /// Wraps memory that holds `length` values of a primitive type, without copying it.
     ///
     /// # Errors

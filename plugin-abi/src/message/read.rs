@@ -123,6 +123,28 @@ impl Message {
         Ok(unsafe { std::slice::from_raw_parts(first.add(self.offset()), self.len()) })
     }
 
+    /// The values of a primitive type as they lie in memory, after the type's format in the Arrow C Data Interface.
+    /// `None` for every other type, for null values, for misaligned ones, and for a type with metadata of its own.
+    pub fn plain(&self) -> Option<(&str, &[u8])> {
+        let (format, schema) = (self.format(), self.schema_struct());
+        let width = types::primitive_width(format)?;
+        if self.raw().n_nodes != 0 || !schema.metadata.is_null() || self.no_nulls().is_err() {
+            return None;
+        }
+        if self.is_empty() {
+            return Some((format, &[]));
+        }
+        let first = self.buffer(1).cast::<u8>();
+        if first.is_null() || !first.addr().is_multiple_of(width.min(8)) {
+            return None;
+        }
+        let start = self.offset().checked_mul(width)?;
+        let length = self.len().checked_mul(width)?;
+        // SAFETY: as in `values`; the host checked that the values' bits can be counted.
+        let bytes = unsafe { std::slice::from_raw_parts(first.add(start), length) };
+        Some((format, bytes))
+    }
+
     /// The one number.
     ///
     /// # Errors

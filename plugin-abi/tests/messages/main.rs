@@ -1,6 +1,7 @@
 //! Messages as their readers see them: every kind of Arrow array comes out as it went in, without a copy, in whatever
 //! order and on whatever threads its readers let go; what is broken is refused before it is a message.
 
+mod carried;
 mod kinds;
 mod plain;
 mod refused;
