@@ -1,8 +1,12 @@
 //! The runtime behind the `dora` command.
 
 #![deny(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
 
+pub mod control;
 pub mod descriptor;
 pub mod engine;
 pub mod ids;
