@@ -7,6 +7,7 @@
 )]
 
 pub mod codec;
+pub mod control;
 pub mod descriptor;
 pub mod engine;
 pub mod ids;

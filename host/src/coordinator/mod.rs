@@ -1,0 +1,19 @@
+//! The coordinator: joins the daemons and starts, watches and stops dataflows.
+//!
+//! `state` decides and never waits; whoever drives it carries its actions out. Invariant: daemons own the truth of what
+//! runs; what the coordinator must not forget (that a dataflow is to end, and how it ended) is in its ledger, which is
+//! on disk before anybody acts on it. Absent: sockets, disks, clocks.
+
+mod client;
+mod dataflow;
+mod ledger;
+mod machine;
+mod orders;
+mod placement;
+mod start;
+mod state;
+mod views;
+
+pub use ledger::{Ledger, MAX_RECORDS, Record};
+pub use placement::{Candidate, place};
+pub use state::{Action, Event, MAX_LIVE, Note, State};
