@@ -12,6 +12,7 @@ pub mod descriptor;
 pub mod engine;
 pub mod ids;
 pub mod launch;
+pub mod link;
 pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]

@@ -73,6 +73,16 @@ impl Encoded {
     }
 }
 
+/// Whose memory bytes lie in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This process's: they stay as they are.
+    Own,
+    /// Memory that another process can write. Of these only numbers are shared by the message, which may be any bytes;
+    /// all else is copied before it is checked.
+    Shared,
+}
+
 /// Why a message cannot become bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
@@ -145,7 +155,7 @@ pub fn encode(message: &Message) -> Result<Encoded, EncodeError> {
 ///
 /// # Errors
 /// Bytes that are no message, or more than [`MAX_BODY`] and [`MAX_META`].
-pub fn decode(body: Bytes, meta: &[u8]) -> Result<Message, DecodeError> {
+pub fn decode(body: Bytes, meta: &[u8], origin: Origin) -> Result<Message, DecodeError> {
     limit("data", body.len(), MAX_BODY)?;
     limit("metadata", meta.len(), MAX_META)?;
     if meta.len() < HEADER {
@@ -160,7 +170,7 @@ pub fn decode(body: Bytes, meta: &[u8]) -> Result<Message, DecodeError> {
     }
     match template::decode(&body) {
         Some((kind, values)) => plain(&head, kind, values),
-        None => stream::decode(&head, body),
+        None => stream::decode(&head, body, origin),
     }
 }
 

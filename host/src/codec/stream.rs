@@ -4,7 +4,7 @@
 //! batch, at the end, and no batch whose buffers overlap, which bounds what copies of misaligned buffers can cost.
 //! Absent: speed; see `template` for the common case.
 
-use super::{ALIGN, DecodeError, EncodeError, Head, SMALL};
+use super::{ALIGN, DecodeError, EncodeError, Head, Origin, SMALL};
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
@@ -75,9 +75,13 @@ fn join(buffers: Vec<Buffer>) -> Vec<Bytes> {
 }
 
 /// The message in the bytes of any stream.
-pub(super) fn decode(head: &Head<'_>, body: Bytes) -> Result<Message, DecodeError> {
+pub(super) fn decode(
+    head: &Head<'_>,
+    body: Bytes,
+    origin: Origin,
+) -> Result<Message, DecodeError> {
     let misaligned = !body.as_ptr().addr().is_multiple_of(ALIGN);
-    let buffer = if body.len() <= SMALL || misaligned {
+    let buffer = if body.len() <= SMALL || misaligned || origin == Origin::Shared {
         Buffer::from(&body[..])
     } else {
         Buffer::from(body)

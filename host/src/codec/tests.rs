@@ -184,7 +184,7 @@ fn every_array_comes_back_wherever_its_bytes_lie() {
         let bytes = encoded.to_vec();
         assert_eq!(bytes.len(), encoded.len());
         for by in [0, 1, 8, 20] {
-            let got = decode(shifted(&bytes, by), encoded.meta()).expect("a message");
+            let got = decode(shifted(&bytes, by), encoded.meta(), Origin::Own).expect("a message");
             let kind = array.data_type();
             let data = got.array().expect("an array").to_data();
             assert_eq!(data, array.to_data(), "{kind}");
@@ -226,7 +226,7 @@ fn large_values_are_copied_in_neither_direction() {
         assert!(encoded.parts().iter().any(|part| part.as_ptr() == address));
         let arrived = shifted(&encoded.to_vec(), 0);
         let inside = arrived.as_ptr_range();
-        let got = decode(arrived.clone(), encoded.meta()).expect("a message");
+        let got = decode(arrived.clone(), encoded.meta(), Origin::Own).expect("a message");
         let data = got.array().expect("an array").to_data();
         assert!(inside.contains(&data.buffers()[buffer].as_ptr()));
         drop((got, data, arrived));
@@ -241,7 +241,7 @@ fn the_same_type_is_one_type_on_both_sides() {
     let id = |message: &Message| message.field().expect("a type");
     let sent = message(&texts());
     let encoded = encode(&sent).expect("bytes");
-    let got = decode(encoded.to_vec().into(), encoded.meta()).expect("a message");
+    let got = decode(encoded.to_vec().into(), encoded.meta(), Origin::Own).expect("a message");
     assert_eq!(id(&sent), id(&got));
     let named = Field::new("picture", DataType::UInt8, false).with_metadata(HashMap::from([(
         "ARROW:extension:name".into(),
@@ -250,7 +250,7 @@ fn the_same_type_is_one_type_on_both_sides() {
     let array = UInt8Array::from(vec![1, 2]);
     let sent = Message::from_arrow(stamp(), &named, &array, &[]).expect("a message");
     let encoded = encode(&sent).expect("bytes");
-    let got = decode(encoded.to_vec().into(), encoded.meta()).expect("a message");
+    let got = decode(encoded.to_vec().into(), encoded.meta(), Origin::Own).expect("a message");
     let expected = named.with_name("").with_nullable(true);
     assert_eq!(got.field(), Ok(expected));
     assert_eq!(got.bytes(), Ok(&[1, 2][..]));
@@ -270,7 +270,7 @@ fn what_is_no_message_is_refused_with_the_reason() {
     let lists = encode(&message(&lists())).expect("bytes");
     let (bytes, meta) = (lists.to_vec(), lists.meta().clone());
     let refused = |bytes: &[u8]| {
-        let outcome = decode(Bytes::copy_from_slice(bytes), &meta);
+        let outcome = decode(Bytes::copy_from_slice(bytes), &meta, Origin::Own);
         outcome.expect_err("refused").to_string()
     };
     let early = "no Arrow stream of one message: it ends early";
@@ -291,15 +291,15 @@ fn what_is_no_message_is_refused_with_the_reason() {
     );
     let whole = || Bytes::from(numbers.to_vec());
     assert_eq!(
-        decode(whole(), &[0; 23]).expect_err("short"),
+        decode(whole(), &[0; 23], Origin::Own).expect_err("short"),
         DecodeError::NoTimestamp
     );
     let mut meta = vec![0; HEADER];
     meta.push(200);
-    assert!(matches!(decode(whole(), &meta), Err(DecodeError::Meta(_))));
+    assert!(matches!(decode(whole(), &meta, Origin::Own), Err(DecodeError::Meta(_))));
     let long = vec![0; MAX_META + 1];
     assert!(matches!(
-        decode(whole(), &long),
+        decode(whole(), &long, Origin::Own),
         Err(DecodeError::TooLong {
             what: "metadata",
             ..
@@ -344,7 +344,7 @@ fn changed_bytes_are_a_valid_message_or_an_error() {
         for _ in 0..300 {
             let mut bytes = encoded.to_vec();
             mutate(&mut bytes, &mut random);
-            match decode(bytes.into(), encoded.meta()) {
+            match decode(bytes.into(), encoded.meta(), Origin::Own) {
                 Ok(message) => {
                     let data = message.array().expect("an array").to_data();
                     data.validate_full().expect("only valid data pass");

@@ -5,3 +5,4 @@
 pub mod affinity;
 #[cfg(windows)]
 pub mod dll;
+pub mod memory_lock;

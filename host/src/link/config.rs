@@ -1,0 +1,111 @@
+//! The three configurations of a session.
+//!
+//! Coordinator and daemons are routers that mesh with each other, so that data between two daemons need no coordinator,
+//! and so that what cannot go directly goes through it; the command is a client. Nothing is looked for by multicast.
+//! Implicit shared memory is off: `data` puts large messages there itself, within what may be locked.
+
+use super::address::Address;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use zenoh::Config;
+
+/// How long a silent connection lives. Four keep-alives go out in that time.
+const LEASE: Duration = Duration::from_millis(2_000);
+/// How long opening a connection may take.
+pub(super) const OPEN_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+fn ms(duration: Duration) -> u64 {
+    duration.as_millis() as u64
+}
+
+fn endpoint(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("tcp/[{host}]:{port}"),
+        false => format!("tcp/{host}:{port}"),
+    }
+}
+
+fn listening(address: SocketAddr) -> Value {
+    json!({ "endpoints": [format!("tcp/{address}")] })
+}
+
+fn transport() -> Value {
+    json!({
+        "unicast": { "open_timeout": ms(OPEN_TIMEOUT), "accept_timeout": ms(OPEN_TIMEOUT) },
+        "link": { "tx": { "lease": ms(LEASE), "keep_alive": 4 } },
+        "shared_memory": { "enabled": true, "transport_optimization": { "enabled": false } },
+    })
+}
+
+pub(super) fn coordinator(listen: SocketAddr) -> Value {
+    json!({
+        "mode": "router",
+        "listen": listening(listen),
+        // A router sleeps the delay at every start.
+        "scouting": { "delay": 0, "multicast": { "enabled": false } },
+        "transport": transport(),
+    })
+}
+
+pub(super) fn daemon(coordinator: &Address, listen: SocketAddr, direct: bool) -> Value {
+    let gossip = match direct {
+        true => json!({
+            "autoconnect": { "router": ["router"] },
+            "autoconnect_strategy": "greater-zid",
+        }),
+        false => json!({ "enabled": false }),
+    };
+    json!({
+        "mode": "router",
+        "connect": {
+            "endpoints": [endpoint(&coordinator.host, coordinator.port)],
+            "retry": { "period_init_ms": 200, "period_max_ms": 1000, "period_increase_factor": 2 },
+        },
+        "listen": listening(listen),
+        "scouting": { "delay": 0, "multicast": { "enabled": false }, "gossip": gossip },
+        "transport": transport(),
+    })
+}
+
+pub(super) fn client(coordinator: &Address) -> Value {
+    json!({
+        "mode": "client",
+        "connect": { "endpoints": [endpoint(&coordinator.host, coordinator.port)], "timeout_ms": 0 },
+        "scouting": { "multicast": { "enabled": false } },
+        "transport": transport(),
+    })
+}
+
+/// The engine's configuration.
+pub(super) fn parsed(config: &Value) -> Result<Config, String> {
+    Config::from_json5(&config.to_string()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_takes_all_of_them() {
+        let there = Address::new("::1", 53290);
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        for config in [
+            coordinator(here),
+            daemon(&there, here, true),
+            daemon(&there, here, false),
+            client(&there),
+        ] {
+            let parsed = parsed(&config).unwrap();
+            assert_eq!(
+                parsed.get_json("mode").unwrap(),
+                config["mode"].to_string(),
+                "{config}"
+            );
+            assert_eq!(
+                parsed.get_json("scouting/multicast/enabled").unwrap(),
+                "false"
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What travels beside a message's data: its number, and its metadata.
+//!
+//! Form: one byte kind (0 message, 1 the end), the number as `u64` little-endian, then the message's metadata as
+//! [`codec`](crate::codec) writes them.
+
+use super::sender::Sequence;
+
+const MESSAGE: u8 = 0;
+const END: u8 = 1;
+const HEADER: usize = 9;
+
+/// What came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Message,
+    /// The sender has ended; its number is one more than the last message's.
+    End,
+}
+
+pub(super) fn encode(kind: Kind, number: Sequence, meta: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER + meta.len());
+    out.push(match kind {
+        Kind::Message => MESSAGE,
+        Kind::End => END,
+    });
+    out.extend_from_slice(&number.to_le_bytes());
+    out.extend_from_slice(meta);
+    out
+}
+
+/// `None` when it is none.
+pub(super) fn decode(bytes: &[u8]) -> Option<(Kind, Sequence, &[u8])> {
+    let (kind, rest) = bytes.split_first()?;
+    let (number, meta) = rest.split_first_chunk()?;
+    let kind = match *kind {
+        MESSAGE => Kind::Message,
+        END => Kind::End,
+        _ => return None,
+    };
+    Some((kind, Sequence::from_le_bytes(*number), meta))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_come_back_and_others_are_refused() {
+        for (kind, number, meta) in [(Kind::Message, 7, &b"meta"[..]), (Kind::End, u64::MAX, b"")] {
+            let bytes = encode(kind, number, meta);
+            assert_eq!(decode(&bytes), Some((kind, number, meta)));
+            for end in 0..HEADER {
+                assert_eq!(decode(&bytes[..end]), None);
+            }
+        }
+        assert_eq!(decode(&[2, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+    }
+}

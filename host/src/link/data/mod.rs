@@ -1,0 +1,22 @@
+//! Messages from one process to others: an output is published once, whoever reads it.
+//!
+//! Invariant: messages of one sender have numbers that rise by one, so whatever is lost on the way is counted where it is
+//! missed; nothing here waits for a reader but `backpressure`, which waits for credits; a reader is never called with a
+//! message out of order. Absent: routes and queues of nodes.
+
+mod attachment;
+mod credits;
+mod granter;
+mod lane;
+mod output;
+mod reader;
+mod sender;
+mod shared_memory;
+
+pub use credits::Credits;
+pub use output::{Output, OutputSpec};
+pub use reader::{Arrived, Reader, ReaderCount, ReaderSpec};
+pub use lane::Pushed;
+pub use sender::{Sender, SentCount};
+pub(super) use granter::Granter;
+pub(super) use shared_memory::SharedMemory;

@@ -1,0 +1,301 @@
+//! An output that other machines read.
+//!
+//! Invariant: what cannot be sent at once waits in a bounded queue; `backpressure` goes as far as the readers' queues. Where
+//! there is `backpressure`, messages go in a class of their own and wait for room on the connection instead of being
+//! lost; give such an output a thread of its own, so that nothing else waits with them.
+
+use super::attachment::{self, Kind};
+use super::credits::Window;
+use super::lane::{Lane, Pushed};
+use super::sender::{Queue, Sender, SentCount, Sequence, Thread, Wire};
+use super::shared_memory::SharedMemory;
+use crate::codec::{self, Encoded};
+use crate::ids::MachineId;
+use crate::link::keys::DataKey;
+use crate::link::session::apart;
+use crate::link::{Link, LinkError};
+use bytes::Bytes;
+use plugin_abi::message::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use zenoh::Wait;
+use zenoh::bytes::ZBytes;
+use zenoh::pubsub::{Publisher, Subscriber};
+use zenoh::qos::{CongestionControl, Priority};
+use zenoh::query::Reply;
+use zenoh::sample::{Locality, Sample};
+
+/// Answers to a look for readers are waited for so long before it looks again.
+const LOOK: Duration = Duration::from_millis(500);
+/// Pauses between looks, from the first to the longest.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// What makes an output.
+pub struct OutputSpec {
+    /// Where it is published.
+    pub key: DataKey,
+    /// The machines that read it, and whether each must be waited for: whether an input there has `backpressure`.
+    pub readers: BTreeMap<MachineId, bool>,
+    /// Most messages that wait to be published.
+    pub capacity: usize,
+    /// Told of messages that cannot be written or published, on the sender's thread.
+    pub failed: Box<dyn Fn(String) + Send + Sync>,
+}
+
+/// An output on its way to other machines. Any thread. Dropping it closes it.
+pub struct Output {
+    queue: Arc<Queue>,
+    thread: Arc<Thread>,
+    link: Link,
+    key: DataKey,
+    machines: Vec<MachineId>,
+    found: Mutex<BTreeSet<MachineId>>,
+    /// Hear of credits.
+    _credits: Vec<Subscriber<()>>,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Output").field(&self.key).finish()
+    }
+}
+
+impl Link {
+    /// Publishes an output by a sender's thread.
+    ///
+    /// # Errors
+    /// The link was closed.
+    pub fn output(&self, sender: &Sender, spec: OutputSpec) -> Result<Output, LinkError> {
+        let refused = |error| LinkError::new("cannot publish", &spec.key, error);
+        let waited = || spec.readers.iter().filter(|(_, waits)| **waits);
+        let waits = waited().next().is_some();
+        let (congestion, priority) = match waits {
+            true => (CongestionControl::Block, Priority::DataLow),
+            false => (CongestionControl::Drop, Priority::Data),
+        };
+        let session = self.session()?;
+        let publisher = session.declare_publisher(spec.key.as_str().to_owned());
+        let publisher = publisher.congestion_control(congestion).priority(priority);
+        let publisher = publisher.allowed_destination(Locality::Remote).wait();
+        let window = waits.then(|| Window::new(waited().map(|(machine, _)| machine.clone())));
+        let publisher = publisher.map_err(refused)?;
+        let queue = Arc::new_cyclic(|queue: &Weak<Queue>| {
+            let wire = Engine {
+                publisher,
+                priority,
+                memory: self.memory().clone(),
+                link: self.clone(),
+                key: spec.key.clone(),
+                queue: queue.clone(),
+                failed: spec.failed,
+            };
+            sender.thread.open(Lane::new(spec.capacity, window), Box::new(wire))
+        });
+        let mut credits = Vec::new();
+        for (machine, _) in spec.readers.iter().filter(|(_, waits)| **waits) {
+            let (granted, reader) = (Arc::downgrade(&queue), machine.clone());
+            let on_sample = move |sample: Sample| grant(&granted, &reader, sample.payload());
+            let key = spec.key.credit(machine);
+            let subscriber = session.declare_subscriber(key.as_str().to_owned());
+            let declared = subscriber.callback(on_sample).wait();
+            let refused = |error| LinkError::new("cannot hear of credits", &key, error);
+            credits.push(declared.map_err(refused)?);
+        }
+        Ok(Output {
+            queue,
+            thread: sender.thread.clone(),
+            link: self.clone(),
+            key: spec.key,
+            machines: spec.readers.into_keys().collect(),
+            found: Mutex::default(),
+            _credits: credits,
+        })
+    }
+}
+
+impl Output {
+    /// Hands a message over without waiting.
+    pub fn push(&self, message: Message) -> Pushed {
+        self.queue.push(message, &self.thread)
+    }
+
+    /// After [`Pushed::Full`]: waits until there may be room, until `stop` says so, or until the time is over. `stop` is
+    /// asked again after [`Output::nudge`].
+    pub fn wait_for_room(&self, patience: Duration, stop: impl Fn() -> bool) {
+        self.queue.wait_for_room(patience, stop);
+    }
+
+    /// Makes those who wait for room ask whether they are to stop.
+    pub fn nudge(&self) {
+        self.queue.nudge();
+    }
+
+    /// No more messages: what waits is published, then the readers are told.
+    pub fn close(&self) {
+        self.queue.close(&self.thread);
+    }
+
+    /// Waits for a machine no more: it is gone, or its readers are.
+    pub fn forget(&self, machine: &MachineId) {
+        self.queue.forget(machine);
+    }
+
+    /// What became of the messages so far.
+    pub fn count(&self) -> SentCount {
+        self.queue.count()
+    }
+
+    /// Looks for the readers until all have answered or the deadline is over; which have not. Those that answered once
+    /// are not asked again.
+    pub async fn missing(&self, deadline: Duration) -> Vec<MachineId> {
+        let until = Instant::now() + deadline;
+        let mut pause = PAUSE.0;
+        loop {
+            let missing = self.not_found();
+            let left = until.saturating_duration_since(Instant::now());
+            if missing.is_empty() || left.is_zero() {
+                return missing;
+            }
+            self.look(&missing, left.min(LOOK)).await;
+            if self.not_found().is_empty() {
+                return Vec::new();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn not_found(&self) -> Vec<MachineId> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = self.machines.iter().filter(|machine| !found.contains(machine));
+        missing.cloned().collect()
+    }
+
+    /// Asks each machine once.
+    async fn look(&self, machines: &[MachineId], deadline: Duration) {
+        let (sender, mut answers) = mpsc::channel(machines.len().max(1));
+        let (link, key, queue) = (self.link.clone(), self.key.clone(), Arc::downgrade(&self.queue));
+        let machines = machines.to_vec();
+        apart(move || {
+            for machine in machines {
+                let (sender, who) = (sender.clone(), machine.clone());
+                ask(&link, &key, &machine, &queue, deadline, move || {
+                    // There is room for an answer of each.
+                    let _ = sender.try_send(who.clone());
+                });
+            }
+        })
+        .await;
+        while let Ok(Some(machine)) = tokio::time::timeout(deadline, answers.recv()).await {
+            let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.insert(machine);
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Asks a machine's reader for its credit. `answered` is called when it has answered.
+fn ask(
+    link: &Link,
+    key: &DataKey,
+    machine: &MachineId,
+    queue: &Weak<Queue>,
+    deadline: Duration,
+    answered: impl Fn() + Send + Sync + 'static,
+) {
+    let Ok(session) = link.session() else {
+        return;
+    };
+    let (granted, reader) = (queue.clone(), machine.clone());
+    let on_reply = move |reply: Reply| {
+        if let Ok(sample) = reply.result() {
+            grant(&granted, &reader, sample.payload());
+            answered();
+        }
+    };
+    let query = session.get(key.reader(machine).as_str().to_owned());
+    let query = query.allowed_destination(Locality::Remote).timeout(deadline);
+    // A closed link answers nothing.
+    let _ = query.priority(Priority::InteractiveHigh).callback(on_reply).wait();
+}
+
+fn grant(queue: &Weak<Queue>, machine: &MachineId, credit: &ZBytes) {
+    if let Some(queue) = queue.upgrade()
+        && let Ok(credit) = <[u8; 8]>::try_from(&*credit.to_bytes())
+    {
+        queue.grant(machine, Sequence::from_le_bytes(credit));
+    }
+}
+
+/// Publishes by the engine.
+struct Engine {
+    publisher: Publisher<'static>,
+    priority: Priority,
+    memory: Arc<SharedMemory>,
+    link: Link,
+    key: DataKey,
+    queue: Weak<Queue>,
+    failed: Box<dyn Fn(String) + Send + Sync>,
+}
+
+impl Wire for Engine {
+    fn publish(&self, number: Sequence, message: &Message) -> bool {
+        let encoded = match codec::encode(message) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                (self.failed)(format!("a message cannot leave the machine: {error}"));
+                return false;
+            }
+        };
+        let beside = attachment::encode(Kind::Message, number, encoded.meta());
+        let payload = match self.link.session() {
+            Ok(session) => self.memory.place(&encoded, session),
+            Err(_) => None,
+        };
+        let payload = payload.unwrap_or_else(|| in_pieces(&encoded));
+        match self.publisher.put(payload).attachment(beside).wait() {
+            Ok(()) => true,
+            Err(error) => {
+                (self.failed)(format!("a message was not published: {error}"));
+                false
+            }
+        }
+    }
+
+    fn end(&self, number: Sequence) {
+        let Ok(session) = self.link.session() else {
+            return;
+        };
+        let put = session.put(self.key.as_str(), Vec::new());
+        let put = put.attachment(attachment::encode(Kind::End, number, &[]));
+        let put = put.priority(self.priority).congestion_control(CongestionControl::Block);
+        // Whoever does not hear it learns it from the coordinator.
+        let _ = put.allowed_destination(Locality::Remote).wait();
+    }
+
+    fn ask(&self, machine: &MachineId) {
+        ask(&self.link, &self.key, machine, &self.queue, LOOK, || ());
+    }
+}
+
+/// The stream as the engine takes it, without a copy.
+fn in_pieces(encoded: &Encoded) -> ZBytes {
+    match encoded.parts() {
+        [one] => one.clone().into(),
+        parts => {
+            let mut writer = ZBytes::writer();
+            for part in parts {
+                writer.append(Bytes::clone(part).into());
+            }
+            writer.finish()
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! One session per process, and how it is opened in each of the three roles.
+//!
+//! Invariant: the engine is opened and closed on threads of its own, because it refuses to wait within a runtime of one
+//! thread, which ours is. A coordinator and a daemon answer the greeting from the moment they are open.
+
+use super::address::{Address, is_free};
+use super::data::{Granter, SharedMemory};
+use super::keys::Key;
+use super::meet::{self, MeetError};
+use super::{LinkError, config};
+use crate::control::{self, Hello};
+use serde_json::Value;
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+use zenoh::query::Queryable;
+use zenoh::{Session, Wait};
+
+/// How long the one who holds a port is given to say who it is.
+const WHO_IS_IT: Duration = Duration::from_millis(1_000);
+
+/// This process's place in the network. Clones are the same session; it ends with [`Link::close`] or the last clone.
+/// Any thread.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    session: Held,
+    me: Hello,
+    /// The greeting's answer; a client gives none.
+    _greeting: Option<Queryable<()>>,
+    /// Where a daemon looks for its coordinator.
+    coordinator: Option<Address>,
+    memory: Arc<SharedMemory>,
+    /// Started by the first reader that gives credits.
+    granter: OnceLock<Arc<Granter>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(granter) = self.granter.get() {
+            granter.end();
+        }
+    }
+}
+
+/// A session whose end never blocks whoever drops it.
+struct Held(Option<Session>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            // Without a thread it ends here.
+            let _ = std::thread::Builder::new()
+                .name("dora-link-close".into())
+                .spawn(move || drop(session));
+        }
+    }
+}
+
+/// Why a link could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OpenError {
+    /// Somebody listens on the port.
+    PortTaken {
+        /// Where.
+        address: SocketAddr,
+        /// Who, if it is a process of dora.
+        by: Option<Box<Hello>>,
+    },
+    /// The address cannot be listened on.
+    Address {
+        /// Which.
+        address: SocketAddr,
+        /// The system's words.
+        reason: String,
+    },
+    /// The engine refuses.
+    Engine(String),
+}
+
+impl std::error::Error for OpenError {}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PortTaken { address, by } => {
+                write!(f, "port {} of {} is taken by ", address.port(), address.ip())?;
+                match by {
+                    Some(hello) => write!(f, "a dora {} (dora {})", hello.role, shown(&hello.version))?,
+                    None => f.write_str("another program")?,
+                }
+                f.write_str("; choose another port, or end that one")
+            }
+            Self::Address { address, reason } => {
+                write!(f, "cannot listen on {address}: {reason}")
+            }
+            Self::Engine(reason) => write!(f, "cannot open the network: {reason}"),
+        }
+    }
+}
+
+/// Text of another process as it may stand in a message.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
+/// How a daemon takes part.
+#[derive(Debug, Clone)]
+pub struct DaemonOptions {
+    /// Where the coordinator is, or will be.
+    pub coordinator: Address,
+    /// The address that other daemons reach this one at; port 0 for any.
+    pub listen: SocketAddr,
+    /// Whether daemons may connect to each other directly; without it, data go through the coordinator.
+    pub direct: bool,
+    /// Whether large messages may go through shared memory to daemons on the same host.
+    pub shared_memory: bool,
+}
+
+impl Link {
+    /// Opens the coordinator's session on an address, port 0 for any free one, and says which port it is.
+    ///
+    /// # Errors
+    /// The port is taken, the address is none of this machine's, or the engine refuses.
+    pub async fn coordinator(address: IpAddr, port: u16, me: Hello) -> Result<(Self, u16), OpenError> {
+        let address = SocketAddr::new(address, port);
+        listenable(address).await?;
+        let opened = open(config::coordinator(address)).await;
+        let (session, port) = opened.map_err(OpenError::Engine)?;
+        let port = port.ok_or_else(|| OpenError::Engine("it listens nowhere".into()))?;
+        let link = Self::answering(session, me, None, SharedMemory::off())?;
+        Ok((link, port))
+    }
+
+    /// Opens a daemon's session, which looks for its coordinator from now on; see [`Link::meet`].
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the engine refuses.
+    pub async fn daemon(options: &DaemonOptions, me: Hello) -> Result<Self, OpenError> {
+        listenable(options.listen).await?;
+        let config = config::daemon(&options.coordinator, options.listen, options.direct);
+        let (session, _) = open(config).await.map_err(OpenError::Engine)?;
+        let memory = match options.shared_memory {
+            true => SharedMemory::new(),
+            false => SharedMemory::off(),
+        };
+        Self::answering(session, me, Some(options.coordinator.clone()), memory)
+    }
+
+    /// Connects to a coordinator as the `dora` command and greets it.
+    ///
+    /// # Errors
+    /// There is no coordinator of a fitting version that answers before the deadline.
+    pub async fn client(
+        coordinator: &Address,
+        me: Hello,
+        deadline: Duration,
+    ) -> Result<(Self, Hello), MeetError> {
+        let until = Instant::now() + deadline;
+        let opened = tokio::time::timeout(deadline, open(config::client(coordinator))).await;
+        let session = match opened {
+            Ok(Ok((session, _))) => Held(Some(session)),
+            Ok(Err(_)) => {
+                let spent = Instant::now() + deadline - until;
+                return Err(meet::explain(coordinator, spent, until).await);
+            }
+            Err(_) => return Err(meet::explain(coordinator, deadline, until).await),
+        };
+        let link = Self(Arc::new(Inner {
+            session,
+            me,
+            _greeting: None,
+            coordinator: Some(coordinator.clone()),
+            memory: Arc::new(SharedMemory::off()),
+            granter: OnceLock::new(),
+        }));
+        let hello = link.greet(coordinator, until).await;
+        match hello {
+            Ok(hello) => Ok((link, hello)),
+            Err(error) => {
+                link.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until the daemon's coordinator answers, and says who it is. May be called again whenever it is gone.
+    ///
+    /// # Errors
+    /// There is no coordinator of a fitting version that answers before the deadline.
+    pub async fn meet(&self, deadline: Duration) -> Result<Hello, MeetError> {
+        let Some(coordinator) = &self.0.coordinator else {
+            return Err(MeetError::Engine("this process has no coordinator".into()));
+        };
+        meet::daemon(self, coordinator, Instant::now() + deadline).await
+    }
+
+    /// Ends the session: everything that was declared on it is gone for the others when this returns.
+    pub async fn close(&self) {
+        if let Some(session) = self.0.session.0.clone() {
+            // Other clones of the link may live on; they only get errors.
+            apart(move || drop(session.close().wait())).await;
+        }
+    }
+
+    /// Who this process says it is.
+    pub fn me(&self) -> &Hello {
+        &self.0.me
+    }
+
+    /// Whether a connection goes straight to another process.
+    #[cfg(test)]
+    pub(super) async fn is_linked_to(&self, other: &Self) -> bool {
+        let (Ok(here), Ok(there)) = (self.session(), other.session()) else {
+            return false;
+        };
+        let (here, there) = (here.clone(), there.clone());
+        let linked = apart(move || {
+            let id = there.info().zid().wait();
+            here.info().routers_zid().wait().any(|router| router == id)
+        });
+        linked.await.unwrap_or_default()
+    }
+
+    pub(super) fn session(&self) -> Result<&Session, LinkError> {
+        let open = self.0.session.0.as_ref().filter(|session| !session.is_closed());
+        open.ok_or_else(|| LinkError::new("cannot use", "the network", "it was closed"))
+    }
+
+    pub(super) fn memory(&self) -> &Arc<SharedMemory> {
+        &self.0.memory
+    }
+
+    pub(super) fn granter(&self) -> Result<&Arc<Granter>, LinkError> {
+        if let Some(granter) = self.0.granter.get() {
+            return Ok(granter);
+        }
+        let started = Granter::start(self.session()?.clone());
+        let started = started.map_err(|error| LinkError::new("cannot start", "a thread", error))?;
+        let granter = self.0.granter.get_or_init(|| started.clone());
+        if !Arc::ptr_eq(granter, &started) {
+            // Another thread was faster.
+            started.end();
+        }
+        Ok(granter)
+    }
+
+    fn answering(
+        session: Session,
+        me: Hello,
+        coordinator: Option<Address>,
+        memory: SharedMemory,
+    ) -> Result<Self, OpenError> {
+        let session = Held(Some(session));
+        let refused = |reason: String| OpenError::Engine(reason);
+        let answer = control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
+        let key = Key::hello();
+        let declared = session.0.iter().map(|session| {
+            let (key, answer) = (key.clone(), answer.clone());
+            let on_query = move |query: zenoh::query::Query| {
+                // Whoever asked and is gone asks no more.
+                let _ = query.reply(key.as_str(), answer.as_slice()).wait();
+            };
+            session.declare_queryable(Key::hello().as_str().to_owned()).callback(on_query).wait()
+        });
+        let greeting = declared.last().transpose();
+        Ok(Self(Arc::new(Inner {
+            session,
+            me,
+            _greeting: greeting.map_err(|error| refused(error.to_string()))?,
+            coordinator,
+            memory: Arc::new(memory),
+            granter: OnceLock::new(),
+        })))
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Link").field(&self.0.me).finish()
+    }
+}
+
+/// Runs something that may block, on a thread of its own. `None` when it panicked or there is no thread.
+pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("dora-link".into());
+    thread
+        .spawn(move || {
+            // Nobody may wait for it any more.
+            let _ = sender.send(work());
+        })
+        .ok()?;
+    receiver.await.ok()
+}
+
+/// An open session and the port that it listens on.
+async fn open(config: Value) -> Result<(Session, Option<u16>), String> {
+    let opened = apart(move || {
+        let config = config::parsed(&config)?;
+        let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
+        let locators = session.info().locators().wait();
+        let port = locators.iter().find_map(|locator| {
+            let address = locator.address();
+            address.as_str().rsplit_once(':')?.1.parse().ok()
+        });
+        Ok((session, port))
+    });
+    opened.await.unwrap_or_else(|| Err("no thread for it".into()))
+}
+
+async fn listenable(address: SocketAddr) -> Result<(), OpenError> {
+    let Err(error) = is_free(address) else {
+        return Ok(());
+    };
+    if error.kind() != io::ErrorKind::AddrInUse {
+        return Err(OpenError::Address {
+            address,
+            reason: error.to_string(),
+        });
+    }
+    let by = meet::who_is_at(&Address::from(address), WHO_IS_IT).await;
+    Err(OpenError::PortTaken {
+        address,
+        by: by.map(Box::new),
+    })
+}
