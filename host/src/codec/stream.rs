@@ -75,11 +75,7 @@ fn join(buffers: Vec<Buffer>) -> Vec<Bytes> {
 }
 
 /// The message in the bytes of any stream.
-pub(super) fn decode(
-    head: &Head<'_>,
-    body: Bytes,
-    origin: Origin,
-) -> Result<Message, DecodeError> {
+pub(super) fn decode(head: &Head<'_>, body: Bytes, origin: Origin) -> Result<Message, DecodeError> {
     let misaligned = !body.as_ptr().addr().is_multiple_of(ALIGN);
     let buffer = if body.len() <= SMALL || misaligned || origin == Origin::Shared {
         Buffer::from(&body[..])

@@ -296,7 +296,10 @@ fn what_is_no_message_is_refused_with_the_reason() {
     );
     let mut meta = vec![0; HEADER];
     meta.push(200);
-    assert!(matches!(decode(whole(), &meta, Origin::Own), Err(DecodeError::Meta(_))));
+    assert!(matches!(
+        decode(whole(), &meta, Origin::Own),
+        Err(DecodeError::Meta(_))
+    ));
     let long = vec![0; MAX_META + 1];
     assert!(matches!(
         decode(whole(), &long, Origin::Own),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket,
+};
 use std::time::{Duration, Instant};
 
 /// A host, by name or address, and a port.
@@ -17,7 +19,9 @@ pub struct Address {
 impl Address {
     /// An address; an IPv6 address may stand in brackets.
     pub fn new(host: &str, port: u16) -> Self {
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         Self {
             host: bare.unwrap_or(host).to_owned(),
             port,

@@ -60,7 +60,12 @@ pub struct DataKey(String);
 
 impl DataKey {
     /// An output of a node.
-    pub fn output(machine: &MachineId, dataflow: DataflowId, node: &NodeId, output: &PortName) -> Self {
+    pub fn output(
+        machine: &MachineId,
+        dataflow: DataflowId,
+        node: &NodeId,
+        output: &PortName,
+    ) -> Self {
         Self(format!("{PREFIX}/out/{machine}/{dataflow}/{node}/{output}"))
     }
 
@@ -179,7 +184,12 @@ mod tests {
             let expected = matches!(member, Member::Daemon(..));
             assert_eq!(matched, [expected, !expected]);
         }
-        for wrong in ["", "dora/v1/live/a", "dora/v2/live/a/b", "dora/v1/live/a b/1"] {
+        for wrong in [
+            "",
+            "dora/v1/live/a",
+            "dora/v2/live/a/b",
+            "dora/v1/live/a b/1",
+        ] {
             assert_eq!(Member::of(wrong), None, "{wrong}");
         }
     }

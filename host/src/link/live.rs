@@ -47,7 +47,11 @@ impl Link {
     /// The link was closed.
     pub fn show(&self, member: &Member) -> Result<Token, LinkError> {
         let key = member.key();
-        let declared = self.session()?.liveliness().declare_token(key.as_str()).wait();
+        let declared = self
+            .session()?
+            .liveliness()
+            .declare_token(key.as_str())
+            .wait();
         let refused = |error| LinkError::new("cannot show the token", &key, error);
         declared.map(Token).map_err(refused)
     }
@@ -56,7 +60,10 @@ impl Link {
     ///
     /// # Errors
     /// The link was closed.
-    pub fn watch(&self, changed: impl Fn(Change) + Send + Sync + 'static) -> Result<Watch, LinkError> {
+    pub fn watch(
+        &self,
+        changed: impl Fn(Change) + Send + Sync + 'static,
+    ) -> Result<Watch, LinkError> {
         let changed = Arc::new(changed);
         let declare = |key: Key| {
             let changed = changed.clone();
@@ -74,6 +81,9 @@ impl Link {
             let declared = subscriber.history(true).callback(on_sample).wait();
             declared.map_err(|error| LinkError::new("cannot watch", &key, error))
         };
-        Ok(Watch([declare(Key::coordinators())?, declare(Key::machines())?]))
+        Ok(Watch([
+            declare(Key::coordinators())?,
+            declare(Key::machines())?,
+        ]))
     }
 }

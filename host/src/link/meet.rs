@@ -137,11 +137,16 @@ impl Link {
         if left.is_zero() {
             return Ok(Asked::TimedOut);
         }
-        let session = self.session().map_err(|error| engine(error.reason))?.clone();
+        let session = self
+            .session()
+            .map_err(|error| engine(error.reason))?
+            .clone();
         let (sender, mut answers) = mpsc::channel(ANSWERS);
         let on_reply = move |reply: Reply| {
             let answer = match reply.result() {
-                Ok(sample) => control::decode::<Hello>("greeting", &sample.payload().to_bytes()).ok(),
+                Ok(sample) => {
+                    control::decode::<Hello>("greeting", &sample.payload().to_bytes()).ok()
+                }
                 Err(_) => None,
             };
             // More answers than anybody reads are not read.
@@ -149,11 +154,19 @@ impl Link {
         };
         let asked = apart(move || {
             let query = session.get(Key::hello().as_str().to_owned());
-            let query = query.target(QueryTarget::All).consolidation(ConsolidationMode::None);
+            let query = query
+                .target(QueryTarget::All)
+                .consolidation(ConsolidationMode::None);
             let query = query.allowed_destination(Locality::Remote).timeout(left);
-            query.callback(on_reply).wait().map_err(|error| error.to_string())
+            query
+                .callback(on_reply)
+                .wait()
+                .map_err(|error| error.to_string())
         });
-        asked.await.unwrap_or_else(|| Err("no thread for it".into())).map_err(engine)?;
+        asked
+            .await
+            .unwrap_or_else(|| Err("no thread for it".into()))
+            .map_err(engine)?;
         let mut other = None;
         loop {
             // The engine's own time limit may be late when it is the one that hangs.
@@ -182,7 +195,11 @@ fn fitting(me: &Hello, there: Hello, address: &Address) -> Result<Hello, MeetErr
 }
 
 /// Asks until the coordinator that a daemon looks for has answered.
-pub(super) async fn daemon(link: &Link, there: &Address, until: Instant) -> Result<Hello, MeetError> {
+pub(super) async fn daemon(
+    link: &Link,
+    there: &Address,
+    until: Instant,
+) -> Result<Hello, MeetError> {
     let began = Instant::now();
     let mut pause = PAUSE.0;
     loop {
@@ -249,7 +266,9 @@ fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".into(),
         io::ErrorKind::TimedOut => "no answer".into(),
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "not reachable".into(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            "not reachable".into()
+        }
         _ => error.to_string(),
     }
 }

@@ -20,7 +20,8 @@ mod tests;
 
 pub use address::{Address, local_address_towards};
 pub use data::{
-    Arrived, Credits, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec, Sender, SentCount,
+    Arrived, Credits, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec, Sender,
+    SentCount,
 };
 pub use keys::{DataKey, Key, Member};
 pub use live::{Change, Token, Watch};
@@ -41,7 +42,11 @@ pub struct LinkError {
 }
 
 impl LinkError {
-    fn new(what: &'static str, about: impl std::fmt::Display, reason: impl std::fmt::Display) -> Self {
+    fn new(
+        what: &'static str,
+        about: impl std::fmt::Display,
+        reason: impl std::fmt::Display,
+    ) -> Self {
         Self {
             what,
             about: about.to_string(),

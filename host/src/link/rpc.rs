@@ -52,7 +52,7 @@ impl Call {
             let key = std::mem::take(&mut self.key);
             detached(move || {
                 // As above: nobody is there any more.
-                let _ = query.reply(key, bytes).priority(Priority::InteractiveHigh).wait();
+                let _ = query.reply(key, bytes).wait();
             });
         }
     }
@@ -122,7 +122,10 @@ impl fmt::Display for CallError {
                 after.as_secs_f32()
             ),
             Self::Dropped { target } => {
-                write!(f, "{target} has put the question away without an answer; is it ending?")
+                write!(
+                    f,
+                    "{target} has put the question away without an answer; is it ending?"
+                )
             }
             Self::Fault { target, fault } => write!(f, "{target}: {fault}"),
             Self::Link(error) => error.fmt(f),
@@ -188,10 +191,17 @@ impl Link {
         let name = key.as_str().to_owned();
         let asked = apart(move || {
             let query = session.get(name).payload(bytes).timeout(deadline);
-            let query = query.allowed_destination(Locality::Remote).priority(Priority::InteractiveHigh);
-            query.callback(on_reply).wait().map_err(|error| error.to_string())
+            let query = query
+                .allowed_destination(Locality::Remote)
+                .priority(Priority::InteractiveHigh);
+            query
+                .callback(on_reply)
+                .wait()
+                .map_err(|error| error.to_string())
         });
-        let asked = asked.await.unwrap_or_else(|| Err("no thread for it".into()));
+        let asked = asked
+            .await
+            .unwrap_or_else(|| Err("no thread for it".into()));
         asked.map_err(|reason| CallError::Link(LinkError::new("cannot ask on", key, reason)))?;
         let late = || CallError::TimedOut {
             target: target(),

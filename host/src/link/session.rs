@@ -88,9 +88,16 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PortTaken { address, by } => {
-                write!(f, "port {} of {} is taken by ", address.port(), address.ip())?;
+                write!(
+                    f,
+                    "port {} of {} is taken by ",
+                    address.port(),
+                    address.ip()
+                )?;
                 match by {
-                    Some(hello) => write!(f, "a dora {} (dora {})", hello.role, shown(&hello.version))?,
+                    Some(hello) => {
+                        write!(f, "a dora {} (dora {})", hello.role, shown(&hello.version))?
+                    }
                     None => f.write_str("another program")?,
                 }
                 f.write_str("; choose another port, or end that one")
@@ -126,7 +133,11 @@ impl Link {
     ///
     /// # Errors
     /// The port is taken, the address is none of this machine's, or the engine refuses.
-    pub async fn coordinator(address: IpAddr, port: u16, me: Hello) -> Result<(Self, u16), OpenError> {
+    pub async fn coordinator(
+        address: IpAddr,
+        port: u16,
+        me: Hello,
+    ) -> Result<(Self, u16), OpenError> {
         let address = SocketAddr::new(address, port);
         listenable(address).await?;
         let opened = open(config::coordinator(address)).await;
@@ -160,15 +171,14 @@ impl Link {
         me: Hello,
         deadline: Duration,
     ) -> Result<(Self, Hello), MeetError> {
-        let until = Instant::now() + deadline;
+        let began = Instant::now();
+        let until = began + deadline;
         let opened = tokio::time::timeout(deadline, open(config::client(coordinator))).await;
         let session = match opened {
             Ok(Ok((session, _))) => Held(Some(session)),
-            Ok(Err(_)) => {
-                let spent = Instant::now() + deadline - until;
-                return Err(meet::explain(coordinator, spent, until).await);
+            Ok(Err(_)) | Err(_) => {
+                return Err(meet::explain(coordinator, began.elapsed(), until).await);
             }
-            Err(_) => return Err(meet::explain(coordinator, deadline, until).await),
         };
         let link = Self(Arc::new(Inner {
             session,
@@ -227,7 +237,12 @@ impl Link {
     }
 
     pub(super) fn session(&self) -> Result<&Session, LinkError> {
-        let open = self.0.session.0.as_ref().filter(|session| !session.is_closed());
+        let open = self
+            .0
+            .session
+            .0
+            .as_ref()
+            .filter(|session| !session.is_closed());
         open.ok_or_else(|| LinkError::new("cannot use", "the network", "it was closed"))
     }
 
@@ -257,7 +272,8 @@ impl Link {
     ) -> Result<Self, OpenError> {
         let session = Held(Some(session));
         let refused = |reason: String| OpenError::Engine(reason);
-        let answer = control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
+        let answer =
+            control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
         let key = Key::hello();
         let declared = session.0.iter().map(|session| {
             let (key, answer) = (key.clone(), answer.clone());
@@ -265,7 +281,10 @@ impl Link {
                 // Whoever asked and is gone asks no more.
                 let _ = query.reply(key.as_str(), answer.as_slice()).wait();
             };
-            session.declare_queryable(Key::hello().as_str().to_owned()).callback(on_query).wait()
+            session
+                .declare_queryable(Key::hello().as_str().to_owned())
+                .callback(on_query)
+                .wait()
         });
         let greeting = declared.last().transpose();
         Ok(Self(Arc::new(Inner {
@@ -286,7 +305,9 @@ impl fmt::Debug for Link {
 }
 
 /// Runs something that may block, on a thread of its own. `None` when it panicked or there is no thread.
-pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("dora-link".into());
     thread
@@ -302,7 +323,9 @@ pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + '
 async fn open(config: Value) -> Result<(Session, Option<u16>), String> {
     let opened = apart(move || {
         let config = config::parsed(&config)?;
-        let session = zenoh::open(config).wait().map_err(|error| error.to_string())?;
+        let session = zenoh::open(config)
+            .wait()
+            .map_err(|error| error.to_string())?;
         let locators = session.info().locators().wait();
         let port = locators.iter().find_map(|locator| {
             let address = locator.address();
@@ -310,7 +333,9 @@ async fn open(config: Value) -> Result<(Session, Option<u16>), String> {
         });
         Ok((session, port))
     });
-    opened.await.unwrap_or_else(|| Err("no thread for it".into()))
+    opened
+        .await
+        .unwrap_or_else(|| Err("no thread for it".into()))
 }
 
 async fn listenable(address: SocketAddr) -> Result<(), OpenError> {

@@ -73,7 +73,9 @@ struct Input {
 
 impl std::fmt::Debug for Credits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Credits").field(&self.state().credit()).finish()
+        f.debug_tuple("Credits")
+            .field(&self.state().credit())
+            .finish()
     }
 }
 
@@ -195,7 +197,7 @@ mod tests {
     fn the_slowest_input_counts_until_it_has_closed() {
         let (credits, told) = credits(&[1, 3]);
         credits.taken(1, 3);
-        assert_eq!(*told.lock().unwrap(), []);
+        assert!(told.lock().unwrap().is_empty());
         credits.taken(0, 1);
         assert_eq!(*told.lock().unwrap(), [2]);
         credits.closed(0);

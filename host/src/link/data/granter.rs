@@ -65,7 +65,10 @@ impl Granter {
                 if let Some(first) = state.waiting.pop_first() {
                     break first;
                 }
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             };
             drop(state);
             let put = session.put(key, credit.to_le_bytes()).express(true);

@@ -68,7 +68,9 @@ impl Lane {
     }
 
     pub fn has_room(&self) -> bool {
-        self.closing || self.window.is_none() || (self.queue.len() < self.capacity && self.has_credit())
+        self.closing
+            || self.window.is_none()
+            || (self.queue.len() < self.capacity && self.has_credit())
     }
 
     pub fn push(&mut self, message: Message, now: Instant) -> Pushed {
@@ -167,7 +169,10 @@ mod tests {
     }
 
     fn texts(expected: &[(Sequence, &str)]) -> Vec<(Sequence, String)> {
-        expected.iter().map(|(n, text)| (*n, (*text).into())).collect()
+        expected
+            .iter()
+            .map(|(n, text)| (*n, (*text).into()))
+            .collect()
     }
 
     #[test]

@@ -14,9 +14,9 @@ mod sender;
 mod shared_memory;
 
 pub use credits::Credits;
+pub(super) use granter::Granter;
+pub use lane::Pushed;
 pub use output::{Output, OutputSpec};
 pub use reader::{Arrived, Reader, ReaderCount, ReaderSpec};
-pub use lane::Pushed;
 pub use sender::{Sender, SentCount};
-pub(super) use granter::Granter;
 pub(super) use shared_memory::SharedMemory;

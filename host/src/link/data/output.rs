@@ -91,7 +91,7 @@ impl Link {
                 queue: queue.clone(),
                 failed: spec.failed,
             };
-            sender.thread.open(Lane::new(spec.capacity, window), Box::new(wire))
+            Queue::new(Lane::new(spec.capacity, window), Box::new(wire))
         });
         let mut credits = Vec::new();
         for (machine, _) in spec.readers.iter().filter(|(_, waits)| **waits) {
@@ -103,6 +103,7 @@ impl Link {
             let refused = |error| LinkError::new("cannot hear of credits", &key, error);
             credits.push(declared.map_err(refused)?);
         }
+        sender.thread.open();
         Ok(Output {
             queue,
             thread: sender.thread.clone(),
@@ -170,14 +171,21 @@ impl Output {
 
     fn not_found(&self) -> Vec<MachineId> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = self.machines.iter().filter(|machine| !found.contains(machine));
+        let missing = self
+            .machines
+            .iter()
+            .filter(|machine| !found.contains(*machine));
         missing.cloned().collect()
     }
 
     /// Asks each machine once.
     async fn look(&self, machines: &[MachineId], deadline: Duration) {
         let (sender, mut answers) = mpsc::channel(machines.len().max(1));
-        let (link, key, queue) = (self.link.clone(), self.key.clone(), Arc::downgrade(&self.queue));
+        let (link, key, queue) = (
+            self.link.clone(),
+            self.key.clone(),
+            Arc::downgrade(&self.queue),
+        );
         let machines = machines.to_vec();
         apart(move || {
             for machine in machines {
@@ -222,9 +230,14 @@ fn ask(
         }
     };
     let query = session.get(key.reader(machine).as_str().to_owned());
-    let query = query.allowed_destination(Locality::Remote).timeout(deadline);
+    let query = query
+        .allowed_destination(Locality::Remote)
+        .timeout(deadline);
     // A closed link answers nothing.
-    let _ = query.priority(Priority::InteractiveHigh).callback(on_reply).wait();
+    let _ = query
+        .priority(Priority::InteractiveHigh)
+        .callback(on_reply)
+        .wait();
 }
 
 fn grant(queue: &Weak<Queue>, machine: &MachineId, credit: &ZBytes) {
@@ -276,7 +289,9 @@ impl Wire for Engine {
         };
         let put = session.put(self.key.as_str(), Vec::new());
         let put = put.attachment(attachment::encode(Kind::End, number, &[]));
-        let put = put.priority(self.priority).congestion_control(CongestionControl::Block);
+        let put = put
+            .priority(self.priority)
+            .congestion_control(CongestionControl::Block);
         // Whoever does not hear it learns it from the coordinator.
         let _ = put.allowed_destination(Locality::Remote).wait();
     }

@@ -13,11 +13,11 @@ use crate::link::keys::DataKey;
 use crate::link::{Link, LinkError};
 use bytes::Bytes;
 use plugin_abi::message::Message;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use zenoh::Wait;
 use zenoh::bytes::ZBytes;
 use zenoh::pubsub::Subscriber;
-use zenoh::qos::Priority;
 use zenoh::query::{Query, Queryable};
 use zenoh::sample::{Locality, Sample, SampleKind};
 
@@ -60,7 +60,7 @@ pub struct ReaderCount {
 
 /// Reads while it lives.
 pub struct Reader {
-    state: Arc<Mutex<State>>,
+    shared: Arc<Shared>,
     credits: Option<Credits>,
     _answers: Option<Queryable<()>>,
     _messages: Subscriber<()>,
@@ -72,12 +72,21 @@ impl std::fmt::Debug for Reader {
     }
 }
 
+/// What the handler of messages and the reader share.
+struct Shared {
+    /// Held while a message is handed over, which keeps them in order.
+    place: Mutex<Place>,
+    received: AtomicU64,
+    lost: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// How far the messages are.
 #[derive(Debug)]
-struct State {
+struct Place {
     /// The number that comes next; `None` when any may.
     expected: Option<Sequence>,
     ended: bool,
-    count: ReaderCount,
 }
 
 impl Link {
@@ -93,11 +102,12 @@ impl Link {
     ) -> Result<Reader, LinkError> {
         let session = self.session()?;
         let refused = |error| LinkError::new("cannot read", &spec.key, error);
-        let state = Arc::new(Mutex::new(State {
-            expected: spec.from_start.then_some(1),
-            ended: false,
-            count: ReaderCount::default(),
-        }));
+        let shared = Arc::new(Shared {
+            place: Mutex::new(Place::new(spec.from_start)),
+            received: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            broken: AtomicU64::new(0),
+        });
         let credits = match spec.credits.as_slice() {
             [] => None,
             sizes => {
@@ -107,22 +117,24 @@ impl Link {
             }
         };
         let on_sample = {
-            let (state, credits) = (state.clone(), credits.clone());
+            let (shared, credits) = (shared.clone(), credits.clone());
             move |sample: Sample| {
                 if sample.kind() == SampleKind::Put {
-                    take(&state, credits.as_ref(), &sample, &handle);
+                    shared.take(credits.as_ref(), &sample, &handle);
                 }
             }
         };
         let subscriber = session.declare_subscriber(spec.key.as_str().to_owned());
-        let subscriber = subscriber.allowed_origin(Locality::Remote).callback(on_sample);
+        let subscriber = subscriber
+            .allowed_origin(Locality::Remote)
+            .callback(on_sample);
         let messages = subscriber.wait().map_err(refused)?;
         let answers = match spec.from_start {
             true => Some(self.answer(spec, credits.clone())?),
             false => None,
         };
         Ok(Reader {
-            state,
+            shared,
             credits,
             _answers: answers,
             _messages: messages,
@@ -130,14 +142,17 @@ impl Link {
     }
 
     /// Answers the sender that looks for this reader: with its credit.
-    fn answer(&self, spec: &ReaderSpec, credits: Option<Credits>) -> Result<Queryable<()>, LinkError> {
+    fn answer(
+        &self,
+        spec: &ReaderSpec,
+        credits: Option<Credits>,
+    ) -> Result<Queryable<()>, LinkError> {
         let key = spec.key.reader(&spec.machine);
         let name = key.as_str().to_owned();
         let on_query = move |query: Query| {
             let credit = credits.as_ref().map_or(Sequence::MAX, Credits::asked);
-            let reply = query.reply(name.as_str(), credit.to_le_bytes());
             // Whoever asked and is gone asks no more.
-            let _ = reply.priority(Priority::InteractiveHigh).wait();
+            let _ = query.reply(name.as_str(), credit.to_le_bytes()).wait();
         };
         let queryable = self.session()?.declare_queryable(key.as_str().to_owned());
         let declared = queryable.complete(true).callback(on_query).wait();
@@ -148,7 +163,11 @@ impl Link {
 impl Reader {
     /// What came so far.
     pub fn count(&self) -> ReaderCount {
-        locked(&self.state).count
+        ReaderCount {
+            received: self.shared.received.load(Ordering::Relaxed),
+            lost: self.shared.lost.load(Ordering::Relaxed),
+            broken: self.shared.broken.load(Ordering::Relaxed),
+        }
     }
 
     /// Where inputs say what they have taken; `None` unless some have `backpressure`.
@@ -157,64 +176,63 @@ impl Reader {
     }
 }
 
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A panic of a handler must not end the reading of others.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn take(
-    state: &Mutex<State>,
-    credits: Option<&Credits>,
-    sample: &Sample,
-    handle: &impl Fn(Arrived),
-) {
-    let beside = sample.attachment().map(ZBytes::to_bytes).unwrap_or_default();
-    let Some((kind, number, meta)) = attachment::decode(&beside) else {
-        let mut state = locked(state);
-        state.count.broken += 1;
-        return handle(Arrived::Broken("it has no number".into()));
-    };
-    // Before the lock: what follows may copy much.
-    let message = (kind == Kind::Message).then(|| {
-        let (body, origin) = bytes_of(sample.payload());
-        codec::decode(body, meta, origin)
-    });
-    let mut state = locked(state);
-    let Some(lost) = state.pass(number, kind) else {
-        return;
-    };
-    if lost > 0 {
-        handle(Arrived::Lost(lost));
-    }
-    let broken = matches!(message, Some(Err(_)));
-    match message {
-        Some(Ok(message)) => {
-            state.count.received += 1;
-            handle(Arrived::Message(message));
-        }
-        Some(Err(error)) => {
-            state.count.broken += 1;
-            handle(Arrived::Broken(error.to_string()));
-        }
-        None => handle(Arrived::Ended),
-    }
-    drop(state);
-    if let Some(credits) = credits {
-        let missed = lost + u64::from(broken);
+impl Shared {
+    fn take(&self, credits: Option<&Credits>, sample: &Sample, handle: &impl Fn(Arrived)) {
+        let beside = sample
+            .attachment()
+            .map(ZBytes::to_bytes)
+            .unwrap_or_default();
+        let Some((kind, number, meta)) = attachment::decode(&beside) else {
+            self.broken.fetch_add(1, Ordering::Relaxed);
+            return handle(Arrived::Broken("it has no number".into()));
+        };
+        // Before the lock: this may copy much.
+        let message = (kind == Kind::Message).then(|| {
+            let (body, origin) = bytes_of(sample.payload());
+            codec::decode(body, meta, origin)
+        });
+        // A panic of a handler must not end the reading of others.
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut missed) = place.pass(number, kind) else {
+            return;
+        };
         if missed > 0 {
+            self.lost.fetch_add(missed, Ordering::Relaxed);
+            handle(Arrived::Lost(missed));
+        }
+        match message {
+            Some(Ok(message)) => {
+                self.received.fetch_add(1, Ordering::Relaxed);
+                handle(Arrived::Message(message));
+            }
+            Some(Err(error)) => {
+                self.broken.fetch_add(1, Ordering::Relaxed);
+                missed += 1;
+                handle(Arrived::Broken(error.to_string()));
+            }
+            None => handle(Arrived::Ended),
+        }
+        drop(place);
+        if let Some(credits) = credits.filter(|_| missed > 0) {
             credits.missed(missed);
         }
     }
 }
 
-impl State {
+impl Place {
+    fn new(from_start: bool) -> Self {
+        Self {
+            expected: from_start.then_some(1),
+            ended: false,
+        }
+    }
+
     /// How many were lost before this one; `None` when it has come or been counted already.
     fn pass(&mut self, number: Sequence, kind: Kind) -> Option<u64> {
         let expected = self.expected.unwrap_or(number);
         let lost = number.checked_sub(expected).filter(|_| !self.ended)?;
         self.ended = kind == Kind::End;
         self.expected = Some(number.saturating_add(1));
-        self.count.lost += lost;
         Some(lost)
     }
 }
@@ -246,28 +264,19 @@ impl AsRef<[u8]> for Whole {
 mod tests {
     use super::*;
 
-    fn state(from_start: bool) -> State {
-        State {
-            expected: from_start.then_some(1),
-            ended: false,
-            count: ReaderCount::default(),
-        }
-    }
-
     #[test]
     fn gaps_are_counted_and_what_comes_twice_or_late_is_not_taken() {
-        let mut state = state(true);
-        let passed: Vec<_> = [2, 3, 3, 7, 5, 8].map(|n| state.pass(n, Kind::Message)).into();
+        let mut place = Place::new(true);
+        let passed = [2, 3, 3, 7, 5, 8].map(|number| place.pass(number, Kind::Message));
         assert_eq!(passed, [Some(1), Some(0), None, Some(3), None, Some(0)]);
-        assert_eq!(state.pass(11, Kind::End), Some(2));
-        assert_eq!(state.pass(12, Kind::Message), None);
-        assert_eq!(state.count.lost, 6);
+        assert_eq!(place.pass(11, Kind::End), Some(2));
+        assert_eq!(place.pass(12, Kind::Message), None);
     }
 
     #[test]
     fn one_who_looks_on_misses_nothing_before_it_came() {
-        let mut state = state(false);
-        assert_eq!(state.pass(100, Kind::Message), Some(0));
-        assert_eq!(state.pass(102, Kind::Message), Some(1));
+        let mut place = Place::new(false);
+        assert_eq!(place.pass(100, Kind::Message), Some(0));
+        assert_eq!(place.pass(102, Kind::Message), Some(1));
     }
 }

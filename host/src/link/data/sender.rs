@@ -70,6 +70,7 @@ struct State {
 
 /// An output's queue.
 pub(super) struct Queue {
+    /// The queue, and whether it is among the ready ones or being looked at.
     lane: Mutex<(Lane, bool)>,
     room: Condvar,
     wire: Box<dyn Wire>,
@@ -92,10 +93,12 @@ impl Sender {
         let shared = Arc::new(Thread::default());
         let (done, ended) = oneshot::channel();
         let thread = shared.clone();
-        std::thread::Builder::new().name(name.into()).spawn(move || {
-            thread.run();
-            drop(done);
-        })?;
+        std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                thread.run();
+                drop(done);
+            })?;
         Ok(Self {
             thread: shared,
             ended,
@@ -106,7 +109,9 @@ impl Sender {
     /// that took longer than the deadline; then it ends when it can.
     pub async fn finish(mut self, deadline: Duration) -> bool {
         self.thread.end();
-        tokio::time::timeout(deadline, &mut self.ended).await.is_ok()
+        tokio::time::timeout(deadline, &mut self.ended)
+            .await
+            .is_ok()
     }
 }
 
@@ -126,16 +131,9 @@ impl Thread {
         self.change(|state| state.ended = true);
     }
 
-    /// Adds a queue.
-    pub fn open(&self, lane: Lane, wire: Box<dyn Wire>) -> Arc<Queue> {
+    /// There is another queue, until its end was published.
+    pub fn open(&self) {
         self.change(|state| state.open += 1);
-        Arc::new(Queue {
-            lane: Mutex::new((lane, false)),
-            room: Condvar::new(),
-            wire,
-            sent: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-        })
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -198,7 +196,10 @@ impl Thread {
             }
             state.idle = true;
             state = match state.stalled.is_empty() {
-                true => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                true => self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 false => {
                     let woken = self.work.wait_timeout(state, ASK_AFTER);
                     woken.unwrap_or_else(PoisonError::into_inner).0
@@ -210,6 +211,17 @@ impl Thread {
 }
 
 impl Queue {
+    /// A queue whose messages go over a wire.
+    pub fn new(lane: Lane, wire: Box<dyn Wire>) -> Self {
+        Self {
+            lane: Mutex::new((lane, false)),
+            room: Condvar::new(),
+            wire,
+            sent: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
     fn lane(&self) -> MutexGuard<'_, (Lane, bool)> {
         // As above.
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
@@ -236,8 +248,8 @@ impl Queue {
 
     /// Puts the queue among those with something in them, unless it is there.
     fn schedule(self: &Arc<Self>, mut lane: MutexGuard<'_, (Lane, bool)>, thread: &Thread) {
-        let scheduled = std::mem::replace(&mut lane.1, lane.0.is_busy());
-        let busy = lane.1;
+        let busy = lane.0.is_busy();
+        let scheduled = std::mem::replace(&mut lane.1, busy);
         drop(lane);
         if busy && !scheduled {
             thread.change(|state| state.ready.push_back(self.clone()));

@@ -58,14 +58,20 @@ impl SharedMemory {
             return None;
         }
         let pool = self.pool.get_or_init(provider).as_ref()?;
-        let room = pool.alloc(encoded.len()).with_policy::<GarbageCollect>().wait();
+        let room = pool
+            .alloc(encoded.len())
+            .with_policy::<GarbageCollect>()
+            .wait();
         let mut room = room.ok()?;
         encoded.copy_to(&mut room).then(|| room.into())
     }
 
     fn is_near(&self, session: &Session) -> bool {
         // Nothing panics while it holds the lock.
-        let mut known = self.neighbours.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .neighbours
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         match *known {
             Some((since, near)) if since.elapsed() < LOOK => near,
             _ => {

@@ -95,7 +95,10 @@ fn nothing_is_lost_from_the_first_message_to_the_end() {
         let pair = pair().await;
         let sender = Sender::new("test").unwrap();
         let output = pair.output(&sender, 1_000, false);
-        assert_eq!(output.missing(Duration::from_millis(50)).await, [machine("B")]);
+        assert_eq!(
+            output.missing(Duration::from_millis(50)).await,
+            [machine("B")]
+        );
         let (reader, mut arrived) = pair.reader(&[]);
         let began = Instant::now();
         assert_eq!(output.missing(LONG).await, []);
@@ -290,7 +293,9 @@ fn without_direct_connections_data_go_through_the_coordinator() {
                 direct: false,
                 ..options(&address)
             };
-            let daemon = Link::daemon(&options, hello(Role::Daemon, Some(name))).await.unwrap();
+            let daemon = Link::daemon(&options, hello(Role::Daemon, Some(name)))
+                .await
+                .unwrap();
             daemon.meet(LONG).await.unwrap();
             daemon
         };

@@ -144,7 +144,9 @@ fn a_daemon_is_no_coordinator() {
         };
         // One whose coordinator is gone: otherwise the question would go through it.
         coordinator.close().await;
-        let daemon = Link::daemon(&options, hello(Role::Daemon, Some("A"))).await.unwrap();
+        let daemon = Link::daemon(&options, hello(Role::Daemon, Some("A")))
+            .await
+            .unwrap();
         let error = Link::client(&listen.into(), hello(Role::Client, None), LONG).await;
         let error = error.unwrap_err();
         assert!(

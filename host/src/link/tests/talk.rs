@@ -17,7 +17,11 @@ fn a_question_is_answered_or_it_is_said_why_not() {
         let client = client(&address).await;
         let ask = |question: &'static str, deadline: Duration| {
             let client = client.clone();
-            async move { client.call::<_, String>("the coordinator", &key(), &question, deadline).await }
+            async move {
+                client
+                    .call::<_, String>("the coordinator", &key(), &question, deadline)
+                    .await
+            }
         };
         let target = || "the coordinator".to_owned();
         assert_eq!(
@@ -25,19 +29,24 @@ fn a_question_is_answered_or_it_is_said_why_not() {
             Err(CallError::Absent { target: target() })
         );
         let (kept, mut calls) = channel();
-        let served = coordinator.serve(&key(), "question", move |question, call: Call| {
-            match question {
+        let served = coordinator.serve(
+            &key(),
+            "question",
+            move |question: Result<String, Fault>, call: Call| match question.as_deref() {
                 Ok("hello") => call.reply("answer", &"hello yourself"),
                 Ok("number") => call.reply("answer", &5),
                 Ok("later") => kept.send(call).unwrap(),
                 Ok(_) => {}
                 Err(Fault { what, .. }) => call.reply("answer", &what),
-            }
-        });
+            },
+        );
         let _served = served.unwrap();
         assert_eq!(ask("hello", LONG).await.as_deref(), Ok("hello yourself"));
         let error = ask("number", LONG).await.unwrap_err();
-        assert!(matches!(&error, CallError::Fault { fault, .. } if fault.what == "reply"), "{error}");
+        assert!(
+            matches!(&error, CallError::Fault { fault, .. } if fault.what == "reply"),
+            "{error}"
+        );
         assert_eq!(
             ask("never", LONG).await,
             Err(CallError::Dropped { target: target() })
@@ -46,7 +55,10 @@ fn a_question_is_answered_or_it_is_said_why_not() {
         let after = Duration::from_millis(300);
         assert_eq!(
             ask("later", after).await,
-            Err(CallError::TimedOut { target: target(), after })
+            Err(CallError::TimedOut {
+                target: target(),
+                after
+            })
         );
         assert!(began.elapsed() < Duration::from_secs(2));
         // Nobody listens any more; the answer harms nobody.
@@ -71,7 +83,12 @@ fn questions_go_all_ways_and_large_ones_too() {
             coordinator.serve(&key(), "text", echo).unwrap(),
         );
         let text = "ä".repeat(3_000_000);
-        for (link, key) in [(&client, &here), (&coordinator, &here), (&daemon, &key()), (&client, &key())] {
+        for (link, key) in [
+            (&client, &here),
+            (&coordinator, &here),
+            (&daemon, &key()),
+            (&client, &key()),
+        ] {
             // What was declared last may not be known everywhere yet.
             let until = Instant::now() + LONG;
             let answer: String = loop {
@@ -94,7 +111,8 @@ fn a_thousand_questions_at_once_are_all_answered() {
     run(async {
         let (coordinator, address) = coordinator(0).await;
         let client = client(&address).await;
-        let double = |number: Result<u64, Fault>, call: Call| call.reply("answer", &(number.unwrap() * 2));
+        let double =
+            |number: Result<u64, Fault>, call: Call| call.reply("answer", &(number.unwrap() * 2));
         let _served = coordinator.serve(&key(), "number", double).unwrap();
         let began = Instant::now();
         let mut calls = tokio::task::JoinSet::new();
@@ -142,7 +160,9 @@ fn tokens_come_and_go_with_their_processes() {
         // One that watches from before, and one that comes later, see the same.
         for link in [&coordinator, &client] {
             let (sender, mut changes) = channel();
-            let _watch = link.watch(move |change| sender.send(change).unwrap()).unwrap();
+            let _watch = link
+                .watch(move |change| sender.send(change).unwrap())
+                .unwrap();
             let mut seen = Vec::new();
             while !members.iter().all(|member| seen.contains(member)) {
                 let Change::Appeared(member) = next(&mut changes).await else {
@@ -152,7 +172,9 @@ fn tokens_come_and_go_with_their_processes() {
             }
         }
         let (sender, mut changes) = channel();
-        let _watch = client.watch(move |change| sender.send(change).unwrap()).unwrap();
+        let _watch = client
+            .watch(move |change| sender.send(change).unwrap())
+            .unwrap();
         drop(token);
         while next(&mut changes).await != Change::Gone(members[1].clone()) {}
         // The same life again, then its end without a word.
@@ -187,14 +209,19 @@ fn everything_is_there_again_when_the_coordinator_is() {
         assert_eq!(&b.meet(LONG).await.unwrap(), second.me());
         println!("met again after {:?}", began.elapsed());
         let (sender, mut changes) = channel();
-        let _watch = second.watch(move |change| sender.send(change).unwrap()).unwrap();
+        let _watch = second
+            .watch(move |change| sender.send(change).unwrap())
+            .unwrap();
         let mut seen = Vec::new();
         while !members.iter().all(|member| seen.contains(member)) {
             if let Change::Appeared(member) = next(&mut changes).await {
                 seen.push(member);
             }
         }
-        let answer: String = second.call("it", &here, &"still there", LONG).await.unwrap();
+        let answer: String = second
+            .call("it", &here, &"still there", LONG)
+            .await
+            .unwrap();
         assert_eq!(answer, "still there");
         close([a, b, second]).await;
     });
