@@ -236,26 +236,31 @@ fn report(image: Image, size: u64) -> FileReport {
     }
 }
 
-/// The first line, or the first 24 characters of it, escaped.
+/// The beginning of the first line, escaped: 24 characters of a text, 16 bytes of anything else.
 fn start_of(head: &[u8]) -> String {
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    // A character that the end of the head cuts in two does not make it less of a text.
     let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        // A character that the end of the head cuts in two is no reason to show the others as numbers.
         Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(line.get(..error.valid_up_to()).unwrap_or(&[])).unwrap_or("")
+            std::str::from_utf8(line.get(..error.valid_up_to()).unwrap_or(&[]))
         }
-        Err(_) => return line.get(..16).unwrap_or(line).escape_ascii().to_string(),
+        text => text,
     };
-    let mut shown = String::new();
-    for letter in text.chars().take(24) {
-        match letter {
-            // The text stands in double quotes.
-            '\'' => shown.push(letter),
-            letter => shown.extend(letter.escape_debug()),
+    let start = match text {
+        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\t' && c != '\r') => text
+            .chars()
+            .take(24)
+            .collect::<String>()
+            .trim_end_matches('\r')
+            .replace('\t', "\\t"),
+        _ => {
+            let bytes = line.get(..16).unwrap_or(line);
+            let end = bytes.iter().rposition(|byte| *byte != 0);
+            let bytes = end.and_then(|end| bytes.get(..=end)).unwrap_or(bytes);
+            bytes.escape_ascii().to_string()
         }
-    }
-    shown
+    };
+    start.replace('"', "'")
 }
 
 fn from_io(path: &Path, error: &io::Error) -> PreflightError {

@@ -12,7 +12,7 @@ use super::source::{Source, damaged, invalid};
 use object::pe;
 use object::read::ReadRef;
 use object::read::coff::SectionTable;
-use object::read::pe::{DataDirectories, ImageNtHeaders, optional_header_magic};
+use object::read::pe::{DataDirectories, ImageNtHeaders};
 use object::{LittleEndian as LE, U16, U32};
 use plugin_abi::handshake::{MAX_SIZE, SECTION, SYMBOL};
 
@@ -31,7 +31,10 @@ pub(super) fn read(source: Source<'_>) -> Result<Option<Image>, PreflightError> 
     if source.bytes(start, 4, "its PE header is")? != b"PE\0\0" {
         return Ok(None);
     }
-    let image = match optional_header_magic(source).map_err(invalid)? {
+    let width: &U16<LE> = source
+        .read_at(start + 24)
+        .map_err(|()| damaged("its PE header is outside the file"))?;
+    let image = match width.get(LE) {
         pe::IMAGE_NT_OPTIONAL_HDR64_MAGIC => read_width::<pe::ImageNtHeaders64>(source, start)?,
         pe::IMAGE_NT_OPTIONAL_HDR32_MAGIC => read_width::<pe::ImageNtHeaders32>(source, start)?,
         other => return Err(damaged(format!("no PE header has the number {other:#x}"))),
