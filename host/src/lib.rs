@@ -9,3 +9,4 @@ pub mod ids;
 pub mod plugin;
 #[allow(unsafe_code)]
 pub mod sys;
+mod tail;
