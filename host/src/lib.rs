@@ -7,6 +7,7 @@ pub mod engine;
 pub mod ids;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
 mod tail;
