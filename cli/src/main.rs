@@ -7,6 +7,7 @@
 mod args;
 mod command;
 mod failure;
+mod signals;
 mod terminal;
 
 use clap::Parser;

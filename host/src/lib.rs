@@ -2,6 +2,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod build;
 pub mod descriptor;
 pub mod engine;
 pub mod ids;

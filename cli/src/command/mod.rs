@@ -1,6 +1,6 @@
 //! One file per command. Each returns the exit status, or the error that ends it.
 
-mod build;
+pub mod build;
 mod new;
 mod plugin;
 
