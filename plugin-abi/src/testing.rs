@@ -80,9 +80,7 @@ impl Callbacks for Arc<Recorder> {
         let Some(port) = self.outputs.get(output as usize) else {
             return ffi::ERR_UNKNOWN_OUTPUT;
         };
-        // SAFETY: the harness interns its node's schemas itself.
-        let actual = unsafe { Schema::text_of(schema.as_ref()) };
-        if types::accepts(&port.data_type, actual) {
+        if types::accepts(&port.data_type, &schema.text()) {
             ffi::OK
         } else {
             ffi::ERR_WRONG_TYPE

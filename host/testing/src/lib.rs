@@ -1,1 +1,40 @@
-//! x
+//! What the tests of the workspace share: fixtures that are built once, fresh folders, programs with a deadline.
+//!
+//! Invariant: nothing here waits without a deadline, except for the compiler. What fails says what was run and what
+//! it printed; a test has nothing better to do with a failed fixture than to end, so these functions panic.
+//! Absent: anything that knows the host or the contract; fixtures are files to whoever asks for them.
+
+mod compile;
+pub mod fixtures;
+mod program;
+
+pub use compile::cc;
+pub use program::{Run, run};
+
+use std::path::{Path, PathBuf};
+
+/// The folder of the workspace's manifest.
+pub fn repo_root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match here.ancestors().nth(2) {
+        Some(root) => root.to_owned(),
+        None => panic!("{} is not two folders deep", here.display()),
+    }
+}
+
+/// The folder that the workspace is built in.
+pub fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        // Relative to the folder that cargo was started in; the tests run in others.
+        Some(folder) => repo_root().join(folder),
+        None => repo_root().join("target"),
+    }
+}
+
+/// An empty folder of the test's own, removed when the value is dropped.
+pub fn fresh_dir() -> tempfile::TempDir {
+    match tempfile::Builder::new().prefix("dora-test-").tempdir() {
+        Ok(folder) => folder,
+        Err(error) => panic!("cannot make a folder for the test: {error}"),
+    }
+}

@@ -79,6 +79,34 @@ impl Message {
         Self::make(stamp, schema, parameters, source)
     }
 
+    /// A message without data, such as a tick: of the type `Null`, or an empty array of a primitive type.
+    ///
+    /// # Errors
+    /// The type is neither, or there is no memory.
+    pub fn empty(stamp: Timestamp, schema: &Schema) -> Result<Self, MakeError> {
+        let format = check::format(&schema.as_ref().schema);
+        let none: [Option<&[u8]>; 2] = [None; 2];
+        let buffers = match crate::types::primitive_width(format) {
+            Some(_) => none.as_slice(),
+            None if format == "n" => &[],
+            None => {
+                return Err(MakeError::Invalid(format!(
+                    "format \"{format}\" is not empty without buffers"
+                )));
+            }
+        };
+        Self::make(
+            stamp,
+            schema,
+            &[],
+            cell::Source::Copy {
+                length: 0,
+                null_count: 0,
+                buffers,
+            },
+        )
+    }
+
     /// Wraps memory that holds `length` values of a primitive type, without copying it.
     ///
     /// # Errors

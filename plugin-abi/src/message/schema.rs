@@ -5,6 +5,7 @@
 
 use crate::ffi::{ArrowSchema, MsgSchema};
 use crate::types::{self, MAX_DEPTH, UnknownType};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char};
 use std::mem::size_of;
@@ -151,13 +152,19 @@ impl Schema {
         unsafe { self.0.as_ref() }
     }
 
-    /// The type in words, of a schema that this very copy of the crate interned: the host's own.
-    ///
-    /// # Safety
-    /// `pointer` came from [`Schema::intern`] or [`Schema::leaf`] of this copy of the crate.
-    pub unsafe fn text_of(pointer: &MsgSchema) -> &str {
-        // SAFETY: then it is the first field of an `Entry`.
-        unsafe { &(*std::ptr::from_ref(pointer).cast::<Entry>()).text }
+    /// The type in words (see [`crate::types`]); kept, if this copy of the crate interned it.
+    pub fn text(&self) -> Cow<'_, str> {
+        let schema = self.as_ref();
+        if std::ptr::fn_addr_eq(
+            schema.retain,
+            retain as unsafe extern "C" fn(*const MsgSchema),
+        ) {
+            // SAFETY: only this module makes schemas with this function, each the first field of an `Entry`.
+            return Cow::Borrowed(unsafe { &(*self.as_ptr().cast::<Entry>()).text });
+        }
+        // SAFETY: interned schemas are valid.
+        let text = unsafe { types::text(&schema.schema) };
+        Cow::Owned(text.unwrap_or_else(|error| error.to_string()))
     }
 }
 

@@ -1,0 +1,206 @@
+//! The files that a `path:` may mean, in the order in which they are tried. Touches no disk.
+
+use std::{
+    env,
+    path::{Component, Path, PathBuf},
+};
+
+use super::{
+    super::expand::{Lookup, expand},
+    ResolveError,
+};
+
+/// Ends of file names that say what a file is, so that nothing is added to them.
+const COMPLETE: [&str; 5] = ["so", "dll", "dylib", "exe", "py"];
+
+/// The systems whose file names differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// `x`, `libx.so`
+    Linux,
+    /// `x`, `libx.dylib`
+    Mac,
+    /// `x.exe`, `x.dll`
+    Windows,
+}
+
+impl Platform {
+    /// The system this program was built for.
+    pub const fn current() -> Self {
+        if cfg!(windows) {
+            Platform::Windows
+        } else if cfg!(target_os = "macos") {
+            Platform::Mac
+        } else {
+            Platform::Linux
+        }
+    }
+
+    /// Whether a file of this name is one of this system's, as far as a name can tell.
+    pub(super) fn is_native(self, path: &Path) -> bool {
+        let extension = lower_extension(path).unwrap_or_default();
+        match self {
+            Platform::Linux => !matches!(extension.as_str(), "exe" | "dll" | "dylib"),
+            Platform::Mac => !matches!(extension.as_str(), "exe" | "dll"),
+            Platform::Windows => !matches!(extension.as_str(), "" | "so" | "dylib"),
+        }
+    }
+}
+
+/// Where paths start and what is added to them.
+#[derive(Clone)]
+pub struct Places<'a> {
+    /// Folders from which a relative path starts, the first that has a candidate decides.
+    pub folders: Vec<PathBuf>,
+    /// The folders of PATH, for bare names.
+    pub path_folders: Vec<PathBuf>,
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// Extensions that make a file a program on Windows (PATHEXT), with their dot; else empty.
+    pub path_extensions: Vec<String>,
+    /// Whose file names come first.
+    pub platform: Platform,
+    /// Values of variables in paths.
+    pub lookup: Lookup<'a>,
+}
+
+impl Places<'static> {
+    /// The places of this process and machine, relative paths starting from `folders`, of which
+    /// relative ones start from the current folder.
+    pub fn of_this_process(folders: &[&Path]) -> Self {
+        let absolute = |folder: &&Path| std::path::absolute(folder).unwrap_or(folder.to_path_buf());
+        let path = env::var_os("PATH").unwrap_or_default();
+        let extensions = match cfg!(windows) {
+            true => env::var("PATHEXT").unwrap_or_else(|_| ".COM;.EXE;.BAT;.CMD".into()),
+            false => String::new(),
+        };
+        let extensions = extensions.split(';').filter(|ext| ext.starts_with('.'));
+        Self {
+            folders: folders.iter().map(absolute).collect(),
+            path_folders: env::split_paths(&path)
+                .filter(|folder| folder.is_absolute())
+                .collect(),
+            home: env::home_dir(),
+            path_extensions: extensions.map(str::to_lowercase).collect(),
+            platform: Platform::current(),
+            lookup: &|name| env::var(name).ok(),
+        }
+    }
+}
+
+/// Candidates in one folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The folder.
+    pub folder: PathBuf,
+    /// File names in it, in the order in which they are tried.
+    pub names: Vec<String>,
+    /// Whether the folder is one of PATH.
+    pub on_path: bool,
+}
+
+impl Group {
+    /// The candidates as paths.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.names.iter().map(|name| self.folder.join(name))
+    }
+}
+
+/// All files that `path` may mean, by folder, in order.
+///
+/// # Errors
+/// [`ResolveError::Expand`] and [`ResolveError::NoHome`].
+pub fn candidates(path: &str, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
+    let expanded = expand(path, places.lookup).map_err(ResolveError::Expand)?;
+    let windows = places.platform == Platform::Windows;
+    let separators: &[char] = if windows { &['/', '\\'] } else { &['/'] };
+    let path = match expanded.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with(separators) => {
+            let home = places.home.clone().ok_or(ResolveError::NoHome)?;
+            home.join(rest.trim_start_matches(separators))
+        }
+        _ => PathBuf::from(&expanded),
+    };
+    let bare = !expanded.contains(separators) && !expanded.starts_with('~');
+    let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+        // `..` and `/` name no file; they are folders, and found to be so.
+        let folder = places.folders.first().cloned().unwrap_or_default();
+        return Ok(vec![Group {
+            folder: folder.join(&path),
+            names: vec![String::new()],
+            on_path: false,
+        }]);
+    };
+    let names = names(file, places);
+    let inside = path.parent().unwrap_or(Path::new(""));
+    let group = |folder: &Path, on_path| Group {
+        folder: folder.join(inside),
+        names: names.clone(),
+        on_path,
+    };
+    if path.is_absolute() {
+        return Ok(vec![group(Path::new(""), false)]);
+    }
+    let mut groups: Vec<Group> = places.folders.iter().map(|f| group(f, false)).collect();
+    if bare {
+        groups.extend(places.path_folders.iter().map(|f| group(f, true)));
+    }
+    Ok(groups)
+}
+
+/// The names that a file's name or stem stands for.
+fn names(file: &str, places: &Places<'_>) -> Vec<String> {
+    let extension = lower_extension(Path::new(file)).unwrap_or_default();
+    let dotted = format!(".{extension}");
+    let complete = COMPLETE.contains(&extension.as_str())
+        || file.contains(".so.")
+        || places.path_extensions.contains(&dotted);
+    let mut names = vec![file.to_owned()];
+    if complete {
+        return names;
+    }
+    names.push(format!("{file}.exe"));
+    let others = places.path_extensions.iter().filter(|ext| *ext != ".exe");
+    names.extend(others.map(|ext| format!("{file}{ext}")));
+    // A crate `my-node` builds `libmy_node.so`.
+    let underscored = file.replace('-', "_");
+    let mut stems = vec![file];
+    if underscored != file {
+        stems.push(&underscored);
+    }
+    for stem in stems {
+        names.push(format!("lib{stem}.so"));
+        names.push(format!("{stem}.dll"));
+        names.push(format!("lib{stem}.dylib"));
+    }
+    names
+}
+
+/// Whether a file's name is that of a shared library, on any system.
+pub(super) fn is_library(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let extension = lower_extension(path).unwrap_or_default();
+    matches!(extension.as_str(), "so" | "dll" | "dylib") || name.contains(".so.")
+}
+
+fn lower_extension(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}
+
+/// The path without `.` and with `dir/..` taken out, for people. Not for opening: behind a symbolic
+/// link `..` leads elsewhere.
+pub(super) fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(tidy.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                tidy.pop();
+            }
+            other => tidy.push(other),
+        }
+    }
+    tidy
+}

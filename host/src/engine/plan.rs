@@ -1,0 +1,335 @@
+//! From a valid descriptor and loaded plugins to what the engine runs: which node sits on which thread, with which
+//! inputs, and who reads whom.
+//!
+//! Invariant: indices are right by construction, so the engine looks nothing up by name. Pure. Absent: threads.
+
+use crate::descriptor::{Descriptor, InputSpec, QueuePolicy, Restart, Source, ThreadPlace};
+use crate::ids::{NodeId, PortName};
+use crate::plugin::Plugin;
+use crate::plugin::info::{KindInfo, PortInfo};
+use plugin_abi::hosting::KindTable;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Number of a node in its dataflow.
+pub type NodeIndex = usize;
+
+/// A dataflow, ready to be run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The nodes, in the descriptor's order.
+    pub nodes: Vec<PlannedNode>,
+    /// The threads.
+    pub workers: Vec<PlannedWorker>,
+    /// As in the descriptor.
+    pub exit_when_nodes_finish: bool,
+}
+
+/// One node.
+#[derive(Debug, Clone)]
+pub struct PlannedNode {
+    /// Its id.
+    pub id: NodeId,
+    /// The plugin that it comes from.
+    pub plugin: Arc<Plugin>,
+    /// The node kind.
+    pub kind: KindTable,
+    /// Its config: JSON text, `null` for none.
+    pub config: String,
+    /// Its inputs, in the order of their indices.
+    pub inputs: Vec<PlannedInput>,
+    /// Its outputs, in the order of their indices.
+    pub outputs: Vec<PlannedOutput>,
+    /// When it is started again.
+    pub restart: Restart,
+    /// Its thread: index into [`Plan::workers`].
+    pub worker: usize,
+    /// Whether the node that it reads from calls it inline.
+    pub inline: bool,
+}
+
+/// One input.
+#[derive(Debug, Clone)]
+pub struct PlannedInput {
+    /// Its name.
+    pub name: String,
+    /// Where its messages come from.
+    pub from: From,
+    /// Most messages that wait.
+    pub capacity: usize,
+    /// What happens when so many wait.
+    pub policy: QueuePolicy,
+    /// Without a message for so long, it counts as closed.
+    pub timeout: Option<Duration>,
+    /// Its number in the mailbox of its thread.
+    pub slot: usize,
+}
+
+/// Where an input's messages come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum From {
+    /// An output of a node.
+    Output {
+        /// The sending node.
+        node: NodeIndex,
+        /// Index of its output.
+        output: usize,
+    },
+    /// A timer of that period.
+    Timer(Duration),
+    /// The dataflow's log lines, which the engine does not make; index of the source in [`Source::Logs`] terms.
+    Logs(Source),
+}
+
+/// One output.
+#[derive(Debug, Clone)]
+pub struct PlannedOutput {
+    /// Its name.
+    pub name: String,
+    /// The Arrow type that the plugin declares; empty for any.
+    pub data_type: String,
+}
+
+/// One thread.
+#[derive(Debug, Clone)]
+pub struct PlannedWorker {
+    /// Its name, for debuggers.
+    pub name: String,
+    /// Its nodes.
+    pub nodes: Vec<NodeIndex>,
+    /// Processor cores that it may run on; empty for all.
+    pub cpu_affinity: Vec<usize>,
+}
+
+/// A node's loaded plugin and the kind to be made from it.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// The kind, as declared.
+    pub kind: KindInfo,
+}
+
+/// Why a checked descriptor cannot become a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A node has no loaded plugin.
+    #[error("node `{0}` has no loaded plugin")]
+    NoPlugin(NodeId),
+    /// An input reads an output that does not exist; the descriptor was not checked against the plugins.
+    #[error("node `{node}` reads `{from}`, which does not exist")]
+    NoSource {
+        /// The reading node.
+        node: NodeId,
+        /// What it reads.
+        from: String,
+    },
+}
+
+impl Plan {
+    /// Makes the plan of a descriptor that has been checked against its plugins' declarations.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn new(
+        descriptor: &Descriptor,
+        chosen: &BTreeMap<NodeId, Chosen>,
+    ) -> Result<Self, PlanError> {
+        let index: HashMap<&NodeId, NodeIndex> = descriptor
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| (&node.id, i))
+            .collect();
+        let mut nodes = Vec::new();
+        for node in &descriptor.nodes {
+            let chosen = chosen
+                .get(&node.id)
+                .ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?;
+            let kind = chosen.plugin.kind(&chosen.kind.name);
+            nodes.push(PlannedNode {
+                id: node.id.clone(),
+                plugin: chosen.plugin.clone(),
+                kind: kind.ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?,
+                config: node
+                    .config
+                    .as_ref()
+                    .map_or_else(|| "null".to_owned(), |config| config.value.to_string()),
+                inputs: Vec::new(),
+                outputs: outputs(node.outputs.as_deref(), &chosen.kind),
+                restart: node.restart.clone(),
+                worker: 0,
+                inline: *node.thread_place() == ThreadPlace::Sender,
+            });
+        }
+        let mut plan = Self {
+            nodes,
+            workers: Vec::new(),
+            exit_when_nodes_finish: descriptor.exit_when_nodes_finish,
+        };
+        plan.connect(descriptor, &index)?;
+        plan.seat(descriptor);
+        Ok(plan)
+    }
+
+    fn connect(
+        &mut self,
+        descriptor: &Descriptor,
+        index: &HashMap<&NodeId, NodeIndex>,
+    ) -> Result<(), PlanError> {
+        for (reader, node) in descriptor.nodes.iter().enumerate() {
+            for (name, input) in &node.inputs {
+                let from = self.source(&node.id, input, index)?;
+                if let Some(planned) = self.nodes.get_mut(reader) {
+                    planned.inputs.push(PlannedInput {
+                        name: name.to_string(),
+                        from,
+                        capacity: input.queue_size.get(),
+                        policy: input.policy,
+                        timeout: input.input_timeout,
+                        slot: 0,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn source(
+        &mut self,
+        reader: &NodeId,
+        input: &InputSpec,
+        index: &HashMap<&NodeId, NodeIndex>,
+    ) -> Result<From, PlanError> {
+        let (node, output) = match &input.source {
+            Source::Timer { period } => return Ok(From::Timer(*period)),
+            logs @ Source::Logs { .. } => return Ok(From::Logs(logs.clone())),
+            Source::Output { node, output } => (node, output),
+        };
+        let missing = || PlanError::NoSource {
+            node: reader.clone(),
+            from: input.source.to_string(),
+        };
+        let sender = *index.get(node).ok_or_else(missing)?;
+        let outputs = &mut self.nodes.get_mut(sender).ok_or_else(missing)?.outputs;
+        let found = outputs
+            .iter()
+            .position(|planned| planned.name == output.as_str());
+        Ok(From::Output {
+            node: sender,
+            output: found.ok_or_else(missing)?,
+        })
+    }
+
+    /// Gives every node a thread and every input its number there.
+    fn seat(&mut self, descriptor: &Descriptor) {
+        let mut named: HashMap<String, usize> = HashMap::new();
+        let mut worker_of: Vec<Option<usize>> = vec![None; self.nodes.len()];
+        for node in 0..self.nodes.len() {
+            self.worker_for(node, descriptor, &mut worker_of, &mut named);
+        }
+        for (node, worker) in worker_of.into_iter().enumerate() {
+            let worker = worker.unwrap_or_default();
+            let taken: usize = self.workers.get(worker).map_or(0, |planned| {
+                planned
+                    .nodes
+                    .iter()
+                    .filter_map(|node| self.nodes.get(*node))
+                    .map(|node| node.inputs.len())
+                    .sum()
+            });
+            if let Some(planned) = self.workers.get_mut(worker) {
+                planned.nodes.push(node);
+            }
+            if let Some(planned) = self.nodes.get_mut(node) {
+                planned.worker = worker;
+                for (i, input) in planned.inputs.iter_mut().enumerate() {
+                    input.slot = taken + i;
+                }
+            }
+        }
+    }
+
+    /// The thread of a node; one that is called inline has its sender's. The descriptor's checks exclude cycles of
+    /// such nodes.
+    fn worker_for(
+        &mut self,
+        node: NodeIndex,
+        descriptor: &Descriptor,
+        worker_of: &mut Vec<Option<usize>>,
+        named: &mut HashMap<String, usize>,
+    ) -> usize {
+        if let Some(Some(known)) = worker_of.get(node) {
+            return *known;
+        }
+        let Some(spec) = descriptor.nodes.get(node) else {
+            return 0;
+        };
+        let sender = || {
+            let inputs = self
+                .nodes
+                .get(node)
+                .map(|node| node.inputs.as_slice())
+                .unwrap_or_default();
+            inputs.iter().find_map(|input| match input.from {
+                From::Output { node, .. } => Some(node),
+                _ => None,
+            })
+        };
+        let worker = match spec.thread_place() {
+            ThreadPlace::Sender => match sender() {
+                Some(sender) => self.worker_for(sender, descriptor, worker_of, named),
+                None => self.new_worker(spec.id.to_string(), &spec.cpu_affinity),
+            },
+            ThreadPlace::Own => self.new_worker(spec.id.to_string(), &spec.cpu_affinity),
+            ThreadPlace::Shared(name) => match named.get(name.as_str()) {
+                Some(worker) => *worker,
+                None => {
+                    let worker = self.new_worker(name.to_string(), &spec.cpu_affinity);
+                    named.insert(name.to_string(), worker);
+                    worker
+                }
+            },
+        };
+        if let Some(slot) = worker_of.get_mut(node) {
+            *slot = Some(worker);
+        }
+        worker
+    }
+
+    fn new_worker(&mut self, name: String, cpu_affinity: &[usize]) -> usize {
+        self.workers.push(PlannedWorker {
+            name,
+            nodes: Vec::new(),
+            cpu_affinity: cpu_affinity.to_vec(),
+        });
+        self.workers.len() - 1
+    }
+}
+
+/// The outputs that the descriptor lists, or all that the kind declares by name.
+fn outputs(
+    listed: Option<&[crate::descriptor::Spanned<PortName>]>,
+    kind: &KindInfo,
+) -> Vec<PlannedOutput> {
+    let planned = |name: &str, port: Option<&PortInfo>| PlannedOutput {
+        name: name.to_owned(),
+        data_type: port
+            .and_then(|port| port.data_type.clone())
+            .unwrap_or_default(),
+    };
+    match listed {
+        Some(listed) => listed
+            .iter()
+            .map(|output| planned(output.value.as_str(), kind.output(output.value.as_str())))
+            .collect(),
+        None => {
+            let named = kind
+                .outputs
+                .iter()
+                .filter(|port| port.name != crate::plugin::info::ANY_PORT);
+            named.map(|port| planned(&port.name, Some(port))).collect()
+        }
+    }
+}

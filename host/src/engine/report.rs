@@ -1,0 +1,94 @@
+//! What became of a dataflow: one entry per node, for the summary and the exit status.
+
+use super::mailbox::InputCount;
+use super::state::Ending;
+use crate::ids::{DataflowId, NodeId};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What became of a dataflow.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The dataflow.
+    pub id: DataflowId,
+    /// How long it ran.
+    pub took: Duration,
+    /// Its nodes, in the descriptor's order.
+    pub nodes: Vec<NodeReport>,
+}
+
+/// What became of a node.
+#[derive(Debug, Clone)]
+pub struct NodeReport {
+    /// The node.
+    pub id: NodeId,
+    /// How it ended.
+    pub ending: Ending,
+    /// Messages that it received.
+    pub received: u64,
+    /// Per input: what its queue counted.
+    pub inputs: BTreeMap<String, InputCount>,
+    /// Per output: messages that it sent.
+    pub outputs: BTreeMap<String, u64>,
+    /// How often it was made again.
+    pub restarts: u32,
+}
+
+impl Report {
+    pub(super) fn new(
+        id: DataflowId,
+        took: Duration,
+        nodes: impl Iterator<Item = NodeReport>,
+    ) -> Self {
+        Self {
+            id,
+            took,
+            nodes: nodes.collect(),
+        }
+    }
+
+    /// Nodes because of which the dataflow has failed.
+    pub fn failures(&self) -> impl Iterator<Item = &NodeReport> {
+        self.nodes.iter().filter(|node| node.ending.is_failure())
+    }
+}
+
+impl NodeReport {
+    /// Messages that it sent.
+    pub fn sent(&self) -> u64 {
+        self.outputs.values().sum()
+    }
+
+    /// Messages that its inputs' policies dropped.
+    pub fn dropped(&self) -> u64 {
+        self.inputs.values().map(|input| input.dropped).sum()
+    }
+
+    /// Messages that were waiting when it ended.
+    pub fn discarded(&self) -> u64 {
+        self.inputs
+            .values()
+            .map(|input| input.discarded + input.queued)
+            .sum()
+    }
+}
+
+/// An ending in words, as the log says it.
+pub fn ending_text(ending: &Ending) -> String {
+    match ending {
+        Ending::Finished => "finished".into(),
+        Ending::Stopped => "stopped".into(),
+        Ending::Failed {
+            failure,
+            last_input: Some(input),
+        } => {
+            format!("failed: {failure} (last input: `{input}`)")
+        }
+        Ending::Failed {
+            failure,
+            last_input: None,
+        } => format!("failed: {failure}"),
+        Ending::NotCreated(failure) => format!("could not be made: {failure}"),
+        Ending::Stuck => "did not stop in time".into(),
+    }
+}

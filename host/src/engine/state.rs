@@ -1,0 +1,385 @@
+//! What happens to a dataflow's nodes: pure `(event, now) -> actions`.
+//!
+//! Invariant: every node that was made ends exactly once for good; its outputs are closed and its inputs shut then; the
+//! dataflow is over when all nodes have ended, or when the grace period after a stop has. No I/O, no clock of its own:
+//! `now` is the time since the start. Absent: how an action is carried out.
+
+use super::plan::NodeIndex;
+use crate::descriptor::{Restart, RestartPolicy};
+use plugin_abi::hosting::NodeFailure;
+use std::time::Duration;
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, or because all its inputs are closed.
+    Finished,
+    /// It was told to.
+    Stopped,
+    /// With an error or a panic.
+    Failed {
+        /// Why.
+        failure: NodeFailure,
+        /// The input whose message it took last.
+        last_input: Option<String>,
+    },
+    /// It could not be made.
+    NotCreated(NodeFailure),
+    /// It did not stop within the grace period.
+    Stuck,
+}
+
+impl Ending {
+    /// Whether the dataflow has failed because of it.
+    pub fn is_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. } | Self::NotCreated(_) | Self::Stuck
+        )
+    }
+}
+
+/// What the state machine is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// An instance has been made.
+    Created(NodeIndex),
+    /// An instance has ended. The flag says whether all its inputs were closed: then it is not made again.
+    Ended(NodeIndex, Ending, bool),
+    /// Somebody asks for the dataflow's end.
+    Stop {
+        /// How long the nodes have.
+        grace: Duration,
+    },
+    /// The dataflow is to end at once.
+    Abandon,
+    /// Time has passed.
+    Time,
+}
+
+/// What the state machine asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make an instance.
+    Create {
+        /// Of this node.
+        node: NodeIndex,
+        /// How often it has been made before.
+        restart_count: u32,
+    },
+    /// Let a node take messages.
+    Go(NodeIndex),
+    /// Every node has been made for the first time: timers begin.
+    Started,
+    /// Tell a node to stop.
+    Stop(NodeIndex),
+    /// A node has failed and is made again after a wait.
+    WillRestart {
+        /// The node.
+        node: NodeIndex,
+        /// Why.
+        ending: Ending,
+        /// How long until then.
+        after: Duration,
+    },
+    /// A node has ended for good: close its outputs, shut its inputs.
+    Retire(NodeIndex, Ending),
+    /// The dataflow is over.
+    Over,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    Creating,
+    Ready,
+    Running,
+    Waiting { until: Duration },
+    Ended,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    phase: Phase,
+    policy: Restart,
+    /// Reads another node: counts for `exit_when_nodes_finish`.
+    reads: bool,
+    restarts: u32,
+    /// Restarts within the window, and when it began.
+    in_window: u32,
+    window_began: Duration,
+}
+
+/// What a node is to the state machine.
+#[derive(Debug, Clone)]
+pub struct NodeSpec {
+    /// When it is made again.
+    pub restart: Restart,
+    /// Whether it reads the output of another node.
+    pub reads: bool,
+}
+
+/// The state machine of one dataflow.
+#[derive(Debug, Clone)]
+pub struct State {
+    nodes: Vec<Node>,
+    exit_when_nodes_finish: bool,
+    started: bool,
+    /// Set once a stop was asked for: when the grace period ends.
+    stopping: Option<Duration>,
+    over: bool,
+}
+
+impl State {
+    /// A dataflow that has not begun.
+    pub fn new(nodes: Vec<NodeSpec>, exit_when_nodes_finish: bool) -> Self {
+        let nodes = nodes.into_iter().map(|spec| Node {
+            phase: Phase::Creating,
+            policy: spec.restart,
+            reads: spec.reads,
+            restarts: 0,
+            in_window: 0,
+            window_began: Duration::ZERO,
+        });
+        Self {
+            nodes: nodes.collect(),
+            exit_when_nodes_finish,
+            started: false,
+            stopping: None,
+            over: false,
+        }
+    }
+
+    /// The first actions: make every node.
+    pub fn begin(&self) -> Vec<Action> {
+        (0..self.nodes.len())
+            .map(|node| Action::Create {
+                node,
+                restart_count: 0,
+            })
+            .collect()
+    }
+
+    /// Handles an event.
+    pub fn handle(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        if self.over {
+            return actions;
+        }
+        match event {
+            Event::Created(node) => self.created(node, &mut actions),
+            Event::Ended(node, ending, inputs_closed) => {
+                self.ended(node, ending, inputs_closed, now, &mut actions);
+            }
+            Event::Stop { grace } => self.stop(now.saturating_add(grace), &mut actions),
+            Event::Abandon => self.abandon(&mut actions),
+            Event::Time => self.time(now, &mut actions),
+        }
+        if !self.over && self.nodes.iter().all(|node| node.phase == Phase::Ended) {
+            self.over = true;
+            actions.push(Action::Over);
+        }
+        actions
+    }
+
+    /// When [`Event::Time`] is due next.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let restarts = self.nodes.iter().filter_map(|node| match node.phase {
+            Phase::Waiting { until } => Some(until),
+            _ => None,
+        });
+        restarts.chain(self.stopping).min()
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
+    }
+
+    /// How often a node was made again.
+    pub fn restarts(&self, node: NodeIndex) -> u32 {
+        self.nodes.get(node).map_or(0, |node| node.restarts)
+    }
+
+    fn created(&mut self, index: NodeIndex, actions: &mut Vec<Action>) {
+        let (started, stopping) = (self.started, self.is_stopping());
+        let Some(node) = self
+            .nodes
+            .get_mut(index)
+            .filter(|node| node.phase == Phase::Creating)
+        else {
+            return;
+        };
+        if stopping {
+            node.phase = Phase::Running;
+            actions.push(Action::Stop(index));
+            return;
+        }
+        if started {
+            node.phase = Phase::Running;
+            actions.push(Action::Go(index));
+            return;
+        }
+        node.phase = Phase::Ready;
+        self.start_if_ready(actions);
+    }
+
+    /// All nodes begin together, so that no message is sent before its readers can take it.
+    fn start_if_ready(&mut self, actions: &mut Vec<Action>) {
+        if self.started || self.nodes.iter().any(|node| node.phase == Phase::Creating) {
+            return;
+        }
+        self.started = true;
+        for (index, node) in self
+            .nodes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, node)| node.phase == Phase::Ready)
+        {
+            node.phase = Phase::Running;
+            actions.push(Action::Go(index));
+        }
+        actions.push(Action::Started);
+    }
+
+    fn ended(
+        &mut self,
+        index: NodeIndex,
+        ending: Ending,
+        inputs_closed: bool,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let (started, stopping) = (self.started, self.is_stopping());
+        let Some(node) = self
+            .nodes
+            .get_mut(index)
+            .filter(|node| node.phase != Phase::Ended)
+        else {
+            return;
+        };
+        if started
+            && !stopping
+            && !inputs_closed
+            && let Some(after) = node.restart_after(&ending, now)
+        {
+            node.phase = Phase::Waiting {
+                until: now.saturating_add(after),
+            };
+            actions.push(Action::WillRestart {
+                node: index,
+                ending,
+                after,
+            });
+            return;
+        }
+        node.phase = Phase::Ended;
+        let unborn = matches!(ending, Ending::NotCreated(_));
+        actions.push(Action::Retire(index, ending));
+        if unborn && !started {
+            // A dataflow starts whole or not at all.
+            self.stop(now.saturating_add(START_GRACE), actions);
+        } else if self.exit_when_nodes_finish && !stopping && self.readers_have_ended() {
+            self.stop(now.saturating_add(START_GRACE), actions);
+        } else {
+            self.start_if_ready(actions);
+        }
+    }
+
+    fn readers_have_ended(&self) -> bool {
+        let mut readers = self.nodes.iter().filter(|node| node.reads).peekable();
+        readers.peek().is_some() && readers.all(|node| node.phase == Phase::Ended)
+    }
+
+    fn stop(&mut self, deadline: Duration, actions: &mut Vec<Action>) {
+        let first = !self.is_stopping();
+        self.stopping = Some(
+            self.stopping
+                .map_or(deadline, |earlier| earlier.min(deadline)),
+        );
+        if !first {
+            return;
+        }
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            match node.phase {
+                Phase::Ready | Phase::Running => {
+                    node.phase = Phase::Running;
+                    actions.push(Action::Stop(index));
+                }
+                Phase::Waiting { .. } => {
+                    node.phase = Phase::Ended;
+                    actions.push(Action::Retire(index, Ending::Stopped));
+                }
+                // It is told when it has been made.
+                Phase::Creating | Phase::Ended => {}
+            }
+        }
+    }
+
+    fn abandon(&mut self, actions: &mut Vec<Action>) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            if node.phase != Phase::Ended {
+                node.phase = Phase::Ended;
+                actions.push(Action::Retire(index, Ending::Stuck));
+            }
+        }
+    }
+
+    fn time(&mut self, now: Duration, actions: &mut Vec<Action>) {
+        if self.stopping.is_some_and(|deadline| now >= deadline) {
+            self.abandon(actions);
+            return;
+        }
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            if matches!(node.phase, Phase::Waiting { until } if now >= until) {
+                node.phase = Phase::Creating;
+                node.restarts += 1;
+                actions.push(Action::Create {
+                    node: index,
+                    restart_count: node.restarts,
+                });
+            }
+        }
+    }
+}
+
+/// What nodes have for their end when nobody said how long.
+pub const START_GRACE: Duration = Duration::from_secs(10);
+
+impl Node {
+    /// Whether and after how long the node is made again.
+    fn restart_after(&mut self, ending: &Ending, now: Duration) -> Option<Duration> {
+        let wanted = match self.policy.policy {
+            RestartPolicy::Never => false,
+            RestartPolicy::OnFailure => ending.is_failure(),
+            RestartPolicy::Always => *ending != Ending::Stopped,
+        };
+        if !wanted {
+            return None;
+        }
+        if self
+            .policy
+            .window
+            .is_some_and(|window| now.saturating_sub(self.window_began) > window)
+        {
+            self.in_window = 0;
+        }
+        if self.in_window == 0 {
+            self.window_began = now;
+        }
+        if self
+            .policy
+            .max
+            .is_some_and(|max| self.in_window >= max.get())
+        {
+            return None;
+        }
+        let delay = self.policy.delay.unwrap_or_default();
+        let doubled = delay.saturating_mul(1_u32.checked_shl(self.in_window).unwrap_or(u32::MAX));
+        self.in_window += 1;
+        Some(
+            self.policy
+                .max_delay
+                .map_or(doubled, |most| doubled.min(most)),
+        )
+    }
+}

@@ -1,0 +1,13 @@
+//! Plugins: from an untrusted file to node kinds that can be run.
+//!
+//! Invariant: the only module that opens libraries. The order is the file check (`preflight`), a private copy
+//! (`copies`), loading (`load`), and what it declares (`info`); nothing of a plugin runs before the file check has passed.
+//! Absent: running nodes.
+
+mod copies;
+pub mod info;
+mod load;
+pub mod preflight;
+
+pub use copies::{Copies, CopyError};
+pub use load::{LibraryLog, LoadError, Loader, LoaderOptions, Plugin};

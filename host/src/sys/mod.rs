@@ -1,0 +1,7 @@
+//! The few things that need the system's own calls, each with its twin on every platform.
+//!
+//! Absent: decisions. Whoever calls says what happens when a platform cannot do a thing.
+
+pub mod affinity;
+#[cfg(windows)]
+pub mod dll;

@@ -1,0 +1,19 @@
+//! The system's C compiler, for fixtures that are a few lines of C.
+
+use crate::program::run;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Compiles a C file to a shared library with the compiler that `CC` names, else `cc`. `args` go behind the source,
+/// so that libraries among them are searched for what it needs.
+///
+/// # Panics
+/// When the compiler is missing or refuses; the message has its words.
+pub fn cc(source: &Path, library: &Path, args: &[&str]) {
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let mut command = Command::new(compiler);
+    command.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]);
+    command.arg(library).arg(source).args(args);
+    run(&mut command, Duration::from_secs(120)).success();
+}
