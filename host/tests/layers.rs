@@ -43,16 +43,46 @@ fn host() -> PathBuf {
 #[test]
 fn the_contract_knows_no_host_and_the_host_no_command_line() {
     let root = host_testing::repo_root();
-    assert_eq!(naming(&root.join("plugin-abi/src"), &["host::", "dora::", "tokio"]), [""; 0]);
+    assert_eq!(
+        naming(&root.join("plugin-abi/src"), &["host::", "dora::", "tokio"]),
+        [""; 0]
+    );
     assert_eq!(naming(&host(), &["clap::", "eyre::"]), [""; 0]);
 }
 
 #[test]
 fn lower_modules_do_not_name_higher_ones() {
     let higher: [(&str, &[&str]); 4] = [
-        ("descriptor", &["crate::plugin::load", "crate::engine", "crate::launch", "crate::logs", "tokio"]),
-        ("plugin", &["crate::descriptor", "crate::engine", "crate::launch", "crate::logs", "tokio"]),
-        ("engine", &["crate::launch", "crate::logs", "std::fs", "std::net", "std::process"]),
+        (
+            "descriptor",
+            &[
+                "crate::plugin::load",
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "tokio",
+            ],
+        ),
+        (
+            "plugin",
+            &[
+                "crate::descriptor",
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "tokio",
+            ],
+        ),
+        (
+            "engine",
+            &[
+                "crate::launch",
+                "crate::logs",
+                "std::fs",
+                "std::net",
+                "std::process",
+            ],
+        ),
         ("sys", &["crate::"]),
     ];
     for (module, words) in higher {
@@ -62,8 +92,12 @@ fn lower_modules_do_not_name_higher_ones() {
 
 #[test]
 fn libraries_stay_behind_their_one_module() {
-    let places: [(&str, &str); 4] =
-        [("saphyr_parser", "descriptor"), ("libloading", "plugin"), ("object::", "plugin"), ("windows_sys", "sys")];
+    let places: [(&str, &str); 4] = [
+        ("saphyr_parser", "descriptor"),
+        ("libloading", "plugin"),
+        ("object::", "plugin"),
+        ("windows_sys", "sys"),
+    ];
     for (library, module) in places {
         let inside = host().join(module);
         let outside: Vec<_> = naming(&host(), &[library])

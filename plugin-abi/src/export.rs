@@ -48,11 +48,17 @@ macro_rules! export_plugin {
 macro_rules! __record {
     () => {
         /// What this file says of itself before any of its code runs; see `plugin_abi::handshake`.
+        #[used]
         #[unsafe(no_mangle)]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__dora"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".dora"))]
-        pub static DORA_PLUGIN_RECORD: $crate::handshake::Record =
-            $crate::handshake::Record::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        pub static DORA_PLUGIN_RECORD: $crate::handshake::Record = $crate::handshake::Record::new(
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+            // Asked here, in the plugin: profiles may differ from crate to crate.
+            cfg!(panic = "unwind"),
+            cfg!(debug_assertions),
+        );
     };
 }
 
