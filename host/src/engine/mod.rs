@@ -156,7 +156,7 @@ impl Dataflow {
         let routes = routes(plan, &mailboxes, &ids, &mut timer_routes);
         let mut dataflow = Self {
             id,
-            state: State::new(specs(plan), plan.exit_when_nodes_finish),
+            state: State::new(specs(plan), plan.exit_when_nodes_finish, plan.grace),
             nodes: Vec::new(),
             workers: Vec::new(),
             timer_routes,
