@@ -329,12 +329,13 @@ int main(void) {{
 fn the_record_of_c_says_what_that_of_rust_says() {
     let (c, rust) = (
         c_record("näme", "1.2.3", &["-std=c11"]),
-        Record::new("näme", "1.2.3"),
+        Record::new("näme", "1.2.3", true, true),
     );
     assert_eq!(c.magic, rust.magic);
     assert_eq!(c.size, rust.size);
     assert_eq!(c.abi, rust.abi);
     assert_eq!(c.message_format, rust.message_format);
+    assert_eq!(c.flags, rust.flags);
     assert_eq!(c.pointer_width, rust.pointer_width);
     assert_eq!(c.layout_types, rust.layout_types);
     assert_eq!(c.name, rust.name);

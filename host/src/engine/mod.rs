@@ -105,6 +105,7 @@ pub struct Dataflow {
     nodes: Vec<Running>,
     workers: Vec<Worker>,
     timer_routes: Vec<Timer>,
+    log_inputs: Vec<LogInput>,
     timers: Option<Timers>,
     told: Receiver<Told>,
     clock: Arc<Clock>,
@@ -305,6 +306,11 @@ impl Dataflow {
     /// For whoever looks on.
     pub fn probe(&self) -> Probe {
         Probe(self.nodes.iter().map(|node| node.shared.clone()).collect())
+    }
+
+    /// The inputs that read log lines, which the engine does not make.
+    pub fn log_inputs(&self) -> Vec<LogInput> {
+        self.log_inputs.clone()
     }
 
     /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left

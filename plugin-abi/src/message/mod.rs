@@ -123,6 +123,19 @@ impl Message {
         )
     }
 
+    /// A message with one text (`Utf8`).
+    ///
+    /// # Errors
+    /// The text is longer than 2 GiB, or there is no memory.
+    pub fn from_text(stamp: Timestamp, text: &str, parameters: &[u8]) -> Result<Self, MakeError> {
+        let schema = Schema::leaf(c"u").map_err(|error| MakeError::Invalid(error.to_string()))?;
+        let end = i32::try_from(text.len()).map_err(|_| MakeError::NoMemory)?;
+        let offsets = [0_i32.to_ne_bytes(), end.to_ne_bytes()];
+        let buffers = [None, Some(offsets.as_flattened()), Some(text.as_bytes())];
+        let source = cell::Source::Copy { length: 1, null_count: 0, buffers: &buffers };
+        Self::make(stamp, &schema, parameters, source)
+    }
+
     /// Wraps memory that holds `length` values of a primitive type, without copying it.
     ///
     /// # Errors
