@@ -6,6 +6,8 @@ pub mod descriptor;
 pub mod engine;
 pub mod ids;
 pub mod launch;
+pub mod local;
+pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
 #[allow(unsafe_code)]

@@ -27,7 +27,10 @@ pub fn loader(hub: &LogHub) -> Loader {
         in_place: std::env::var_os(IN_PLACE_VARIABLE).is_some_and(|value| value == "1"),
         level: hub.level_for(None, None),
         log: Arc::new(move |library, line| {
-            let origin = Origin { library: Some(library.to_owned()), ..Origin::default() };
+            let origin = Origin {
+                library: Some(library.to_owned()),
+                ..Origin::default()
+            };
             lines.submit(Record::logged(line, origin, SystemTime::now()));
         }),
     })
@@ -49,7 +52,10 @@ pub async fn run(
             hub.set_node_limit(id.uuid(), node.id.as_str(), limit);
         }
     }
-    let log = Arc::new(HubLog { hub: hub.clone(), id });
+    let log = Arc::new(HubLog {
+        hub: hub.clone(),
+        id,
+    });
     let dataflow = Dataflow::start(id, plan, log)?;
     let mut feeds = JoinSet::new();
     for input in dataflow.log_inputs() {
@@ -63,7 +69,9 @@ pub async fn run(
 
 /// Sends log lines to an input that reads `dora/logs`.
 async fn feed(hub: LogHub, id: DataflowId, input: LogInput) {
-    let Source::Logs { level, node } = &input.source else { return };
+    let Source::Logs { level, node } = &input.source else {
+        return;
+    };
     let mut lines = hub.subscribe(Selection {
         limit: level.and_then(limit_of),
         dataflow: Some(id.uuid()),
@@ -85,7 +93,7 @@ fn limit_of(level: LogLevel) -> Option<Limit> {
         LogLevel::Warn => Level::Warn,
         LogLevel::Error => Level::Error,
     };
-    Some(Limit::from(level))
+    Some(Limit::to(level))
 }
 
 /// The engine's log of one dataflow, on the hub.
@@ -106,14 +114,20 @@ impl HubLog {
 
 impl EngineLog for HubLog {
     fn node(&self, node: &NodeId, line: &LogLine<'_>) {
-        self.hub.submit(Record::logged(line, self.origin(Some(node)), SystemTime::now()));
+        self.hub.submit(Record::logged(
+            line,
+            self.origin(Some(node)),
+            SystemTime::now(),
+        ));
     }
 
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str) {
-        self.hub.submit(Record::new(Level::from_number(level), "dora", text).by(self.origin(node)));
+        self.hub
+            .submit(Record::new(Level::from_number(level), "dora", text).by(self.origin(node)));
     }
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {
-        self.hub.level_for(Some(self.id.uuid()), Some(node.as_str()))
+        self.hub
+            .level_for(Some(self.id.uuid()), Some(node.as_str()))
     }
 }

@@ -28,7 +28,7 @@
 
 DORA_C_BEGIN
 
-#define DORA_LAYOUT_TYPES 17
+#define DORA_LAYOUT_TYPES 18
 #define DORA_LAYOUT_FIELDS 16
 
 // Version of the plugin ABI: below 1.0 equal on both sides, later the plugin's minor at most the host's.
@@ -210,7 +210,9 @@ DORA_STATIC_ASSERT(offsetof(DoraRecord, flags) + 2 == 32, "the first 32 bytes ke
         DORA_AT(DoraKind, description), DORA_AT(DoraKind, inputs), DORA_AT(DoraKind, n_inputs), \
         DORA_AT(DoraKind, outputs), DORA_AT(DoraKind, n_outputs), DORA_AT(DoraKind, config_schema), \
         DORA_AT(DoraKind, create), DORA_AT(DoraKind, on_event), DORA_AT(DoraKind, save_state), \
-        DORA_AT(DoraKind, restore_state), DORA_AT(DoraKind, destroy) } } }
+        DORA_AT(DoraKind, restore_state), DORA_AT(DoraKind, destroy) } }, \
+    { "Plugin", DORA_SHAPE(DoraPlugin, 5), { DORA_AT(DoraPlugin, size), DORA_AT(DoraPlugin, abi_major), \
+        DORA_AT(DoraPlugin, abi_minor), DORA_AT(DoraPlugin, kinds), DORA_AT(DoraPlugin, n_kinds) } } }
 
 // Defines the record alone, for a plugin with an entry of its own: DORA_HANDSHAKE("name", "1.0.0");
 #define DORA_HANDSHAKE(plugin_name, plugin_version) \

@@ -236,6 +236,7 @@ fn every_field_is_as_wide_in_c_as_in_rust() {
         Port { size, name, description, data_type }
         Kind { size, name, description, inputs, n_inputs, outputs, n_outputs, config_schema, create, on_event,
             save_state, restore_state, destroy }
+        Plugin { size, abi_major, abi_minor, kinds, n_kinds }
     };
     let names = types.each_ref().map(|(name, fields)| {
         let fields: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();

@@ -132,7 +132,11 @@ impl Message {
         let end = i32::try_from(text.len()).map_err(|_| MakeError::NoMemory)?;
         let offsets = [0_i32.to_ne_bytes(), end.to_ne_bytes()];
         let buffers = [None, Some(offsets.as_flattened()), Some(text.as_bytes())];
-        let source = cell::Source::Copy { length: 1, null_count: 0, buffers: &buffers };
+        let source = cell::Source::Copy {
+            length: 1,
+            null_count: 0,
+            buffers: &buffers,
+        };
         Self::make(stamp, &schema, parameters, source)
     }
 
