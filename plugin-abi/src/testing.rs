@@ -222,13 +222,7 @@ impl<N: Node> Harness<N> {
         parameters: &Parameters,
     ) -> Result<Flow, NodeFailure> {
         self.made.record().now = self.recorder.record().now;
-        if let Err(error) = self.maker.send_with("made", data, parameters) {
-            panic!("no valid data for input \"{input}\": {error}");
-        }
-        let made = self.made.record().sent.pop();
-        let Some((_, message)) = made else {
-            panic!("the data for input \"{input}\" became no message")
-        };
+        let message = make(&self.maker, &self.made, data, parameters);
         let input = self.index(input);
         let status = self.instance.on_event(Event::Input {
             input,
@@ -382,6 +376,31 @@ fn failure_of(recorder: &Recorder, status: Status) -> NodeFailure {
             causes: Vec::new(),
             place: None,
         })
+}
+
+/// A message with data and parameters, as a node would send it, stamped with the epoch.
+///
+/// # Panics
+/// The data are no valid Arrow data.
+pub fn message(data: impl Payload, parameters: &Parameters) -> Message {
+    let made = Recorder::new(vec![Port::new("made")]);
+    make(&maker(&made), &made, data, parameters)
+}
+
+fn make(
+    maker: &Outputs,
+    made: &Arc<Recorder>,
+    data: impl Payload,
+    parameters: &Parameters,
+) -> Message {
+    if let Err(error) = maker.send_with("made", data, parameters) {
+        panic!("no valid data for a message: {error}");
+    }
+    let made = made.record().sent.pop();
+    let Some((_, message)) = made else {
+        panic!("the data became no message")
+    };
+    message
 }
 
 fn table(recorder: &Arc<Recorder>) -> Arc<Table<Arc<Recorder>>> {
