@@ -14,5 +14,7 @@ pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
+mod tail;

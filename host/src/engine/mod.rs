@@ -161,7 +161,11 @@ impl Dataflow {
         } = Wiring::new(plan, &clock);
         let mut dataflow = Self {
             id,
-            state: State::new(wiring::node_specs(plan), plan.exit_when_nodes_finish, plan.grace),
+            state: State::new(
+                wiring::node_specs(plan),
+                plan.exit_when_nodes_finish,
+                plan.grace,
+            ),
             nodes: Vec::new(),
             workers: Vec::new(),
             timer_routes: timers,
