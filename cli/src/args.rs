@@ -1,9 +1,11 @@
 //! The command line as `clap` reads it. Absent: what the arguments lead to.
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use host::logs::{Format, Limit};
 use plugin_abi::handshake::{ABI, MESSAGE_FORMAT, TARGET};
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let version = env!("CARGO_PKG_VERSION");
@@ -17,8 +19,9 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
 #[derive(Debug, Parser)]
 #[command(name = "dora", version, long_version = LONG_VERSION.as_str(), after_help = "\
 Examples:
+  dora run --build dataflow.yml          build a dataflow's nodes and run them on this machine
+  dora validate dataflow.yml             find what is wrong before a start
   dora new camera --kind plugin          make a crate with a node
-  dora build dataflow.yml                build what a dataflow needs
   dora plugin check target/release       check plugins before they are used
 
 `dora help COMMAND` or `dora COMMAND --help` tells more.")]
@@ -31,7 +34,13 @@ pub struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Run(RunArgs),
     Build(BuildArgs),
+    #[command(alias = "check")]
+    Validate(ValidateArgs),
+    Graph(GraphArgs),
+    /// Print the JSON schema of descriptors, for editors.
+    Schema,
     New(NewArgs),
     /// Look at plugins and check them.
     #[command(
@@ -45,6 +54,97 @@ Examples:
     /// The helper process that loads a plugin: see `host::plugin::describe`.
     #[command(name = host::plugin::describe::SUBCOMMAND, hide = true)]
     Describe(DescribeArgs),
+}
+
+/// Run a dataflow on this machine until it ends.
+///
+/// All nodes run in this process, wherever the descriptor would place them. Ctrl-C asks them to stop; a second one ends
+/// them at once. What nodes print goes to standard output, the log and the summary to standard error. The exit status
+/// is 1 if a node failed or did not stop.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  dora run dataflow.yml
+  dora run --build dataflow.yml                      run the nodes' build commands first
+  dora run --stop-after 10s --log-level debug dataflow.yml
+  dora run --log-filter camera=debug,sink=warn dataflow.yml")]
+pub struct RunArgs {
+    /// The descriptor.
+    #[arg(value_name = "FILE")]
+    pub descriptor: PathBuf,
+    /// Run the nodes' `build` commands first, as `dora build` does.
+    #[arg(long)]
+    pub build: bool,
+    /// Stop the dataflow after this time, as Ctrl-C does: 500ms, 10s, 2m.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub stop_after: Option<Duration>,
+    /// How long nodes have to stop before they are given up.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+    /// Where lines go and which are wanted.
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+/// Options of the log, for every command that runs nodes.
+#[derive(Debug, ClapArgs)]
+pub struct LogArgs {
+    /// Least severe lines to show: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: Limit,
+    /// Other levels for single nodes: camera=debug,sink=warn.
+    #[arg(
+        long,
+        value_name = "NODE=LEVEL,...",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub log_filter: String,
+    /// How lines look on the console: pretty, compact or json.
+    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
+    pub log_format: Format,
+    /// Where log files go [default: DORA_OUT_DIR, else `out` in the current folder].
+    #[arg(long, value_name = "DIR")]
+    pub out_dir: Option<PathBuf>,
+}
+
+/// Find everything that is wrong with a descriptor before a start.
+///
+/// Checks names, inputs, timers, threads and, with the plugins that it names, their versions, ports, types and configs.
+/// Plugins are loaded in a process of their own. All problems are shown at once, each with file, line and column.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  dora validate dataflow.yml")]
+pub struct ValidateArgs {
+    /// The descriptor.
+    #[arg(value_name = "FILE")]
+    pub descriptor: PathBuf,
+}
+
+/// Draw a dataflow.
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  dora graph dataflow.yml                          Mermaid, for Markdown pages
+  dora graph dataflow.yml --html -o dataflow.html  one file that works without a network
+  dora graph dataflow.yml --dot | dot -Tsvg")]
+pub struct GraphArgs {
+    /// The descriptor.
+    #[arg(value_name = "FILE")]
+    pub descriptor: PathBuf,
+    /// As a Mermaid diagram (the default).
+    #[arg(long, group = "form")]
+    pub mermaid: bool,
+    /// As one HTML file that works without a network.
+    #[arg(long, group = "form")]
+    pub html: bool,
+    /// In Graphviz's language.
+    #[arg(long, group = "form")]
+    pub dot: bool,
+    /// Write to this file instead of standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Run the `build` commands of a dataflow's nodes.

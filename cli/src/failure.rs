@@ -2,6 +2,7 @@
 
 use crate::terminal::{self, ERROR, FAINT};
 use eyre::Report;
+use host::descriptor::Problems;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -20,6 +21,9 @@ pub fn report(error: &Report) -> ExitCode {
 }
 
 fn write(out: &mut impl Write, error: &Report) -> io::Result<()> {
+    if let Some(problems) = error.downcast_ref::<Problems>() {
+        return write_problems(out, problems);
+    }
     let mut told = error.to_string();
     writeln!(out, "{ERROR}error{ERROR:#}: {told}")?;
     for cause in error.chain().skip(1) {
@@ -30,6 +34,18 @@ fn write(out: &mut impl Write, error: &Report) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The problems of a descriptor, a line each: the places come first, so that editors and people find them.
+fn write_problems(out: &mut impl Write, problems: &Problems) -> io::Result<()> {
+    writeln!(out, "{problems}")?;
+    let count = problems.errors();
+    let many = if count == 1 { "" } else { "s" };
+    writeln!(
+        out,
+        "{ERROR}error{ERROR:#}: {count} problem{many} in {}; nothing was started",
+        problems.file().display()
+    )
 }
 
 /// Whether whoever reads standard output has closed it, as `head` does: no error.

@@ -7,7 +7,6 @@
 mod args;
 mod command;
 mod failure;
-mod signals;
 mod terminal;
 
 use clap::Parser;

@@ -48,11 +48,17 @@ macro_rules! export_plugin {
 macro_rules! __record {
     () => {
         /// What this file says of itself before any of its code runs; see `plugin_abi::handshake`.
+        #[used]
         #[unsafe(no_mangle)]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__dora"))]
         #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".dora"))]
-        pub static DORA_PLUGIN_RECORD: $crate::handshake::Record =
-            $crate::handshake::Record::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+        pub static DORA_PLUGIN_RECORD: $crate::handshake::Record = $crate::handshake::Record::new(
+            env!("CARGO_PKG_NAME"),
+            env!("CARGO_PKG_VERSION"),
+            // Asked here, in the plugin: profiles may differ from crate to crate.
+            cfg!(panic = "unwind"),
+            cfg!(debug_assertions),
+        );
     };
 }
 
@@ -264,9 +270,14 @@ unsafe extern "C" fn on_event<N: Node>(instance: *mut c_void, event: *const Even
         Ok(Flow::Continue) => Ok(OK),
         Ok(Flow::Done) => Ok(DONE),
         // Sending failed because the node is to stop: that is no failure of the node.
-        Err(error) if error.downcast_ref() == Some(&SendError::Closed) => Ok(DONE),
+        Err(error) if says_closed(error.as_ref()) => Ok(DONE),
         Err(error) => Err(error),
     })
+}
+
+/// Whether an error, or one of its causes, is that the node has been told to stop.
+fn says_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    failure::chain(error).any(|error| error.downcast_ref() == Some(&SendError::Closed))
 }
 
 unsafe extern "C" fn save_state<N: Node>(instance: *mut c_void, out: *mut Bytes) -> Status {

@@ -1,37 +1,37 @@
 //! `dora build`: runs the nodes' build commands and shows how far they are.
 
+use super::print_warnings;
+use super::signals::Signals;
 use crate::args::BuildArgs;
-use crate::signals;
 use crate::terminal::{self, BAD, FAINT, GOOD, HEADING, safe};
+use eyre::{Result, WrapErr};
 use host::build::{self, Job, Options, Progress};
 use host::descriptor::Descriptor;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
+use tokio::runtime;
 
-pub fn run(args: &BuildArgs) -> eyre::Result<ExitCode> {
+/// Runs the command.
+pub fn run(args: &BuildArgs) -> Result<ExitCode> {
     let descriptor = Descriptor::read(&args.descriptor)?;
-    if !descriptor.warnings.is_empty() {
-        let _ = writeln!(terminal::stderr(), "{}", descriptor.warnings);
-    }
-    let stop = Arc::new(AtomicBool::new(false));
-    let options = Options {
-        parallel: args.parallel,
-        stop: stop.clone(),
-    };
-    signals::on_stop(move || stop.store(true, Ordering::Relaxed))?;
-    build(&descriptor, &options, args.verbose)?;
+    print_warnings(&descriptor.warnings);
+    build(&descriptor, args.parallel, args.verbose)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Builds a descriptor's nodes and shows on standard error what happens: one line for each job that is done, on a
-/// terminal also one that says what runs. `verbose` shows all output of the commands.
+/// terminal also one that says what runs. `verbose` shows all output of the commands. Ctrl-C ends it.
 ///
 /// # Errors
 /// As [`build::run`].
-pub fn build(descriptor: &Descriptor, options: &Options, verbose: bool) -> eyre::Result<()> {
+pub fn build(descriptor: &Descriptor, parallel: NonZeroUsize, verbose: bool) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_on_signals(stop.clone()).wrap_err("cannot watch for Ctrl-C")?;
     let mut display = Display {
         out: terminal::stderr(),
         live: io::stderr().is_terminal() && !verbose,
@@ -40,7 +40,8 @@ pub fn build(descriptor: &Descriptor, options: &Options, verbose: bool) -> eyre:
         shown: None,
         jobs: 0,
     };
-    let result = build::run(descriptor, options, &mut |progress| {
+    let options = Options { parallel, stop };
+    let result = build::run(descriptor, &options, &mut |progress| {
         // A closed standard error is no reason to stop the build.
         let _ = display.show(&progress);
     });
@@ -54,6 +55,22 @@ pub fn build(descriptor: &Descriptor, options: &Options, verbose: bool) -> eyre:
         );
     }
     Ok(result?)
+}
+
+/// Sets the flag when this process is asked to end, from a thread of its own.
+fn stop_on_signals(stop: Arc<AtomicBool>) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _within = runtime.enter();
+        Signals::new()?
+    };
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(signals.next());
+            stop.store(true, Ordering::Relaxed);
+        })?;
+    Ok(())
 }
 
 /// How often the live line changes.

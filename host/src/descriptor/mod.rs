@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod expand;
 mod fields;
+pub mod graph;
 mod input;
 mod keys;
 mod legacy;

@@ -175,18 +175,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Output { node, output } => write!(f, "{node}/{output}"),
-            Source::Timer { period } => {
-                let nanos = period.as_nanos();
-                let (unit, size) = [
-                    ("secs", 1_000_000_000),
-                    ("millis", 1_000_000),
-                    ("micros", 1000),
-                ]
-                .into_iter()
-                .find(|(_, size)| nanos.is_multiple_of(*size))
-                .unwrap_or(("nanos", 1));
-                write!(f, "dora/timer/{unit}/{}", nanos / size)
-            }
+            Source::Timer { period } => write_timer(f, *period),
             Source::Logs { level, node } => {
                 f.write_str("dora/logs")?;
                 let level = level.or(node.is_some().then_some(LogLevel::Stdout));
@@ -200,6 +189,25 @@ impl fmt::Display for Source {
             }
         }
     }
+}
+
+/// The coarsest unit that gives the period exactly.
+fn write_timer(f: &mut fmt::Formatter<'_>, period: Duration) -> fmt::Result {
+    let nanos = period.as_nanos();
+    for (unit, size) in [
+        ("secs", 1_000_000_000),
+        ("millis", 1_000_000),
+        ("micros", 1000),
+    ] {
+        if nanos.is_multiple_of(size) {
+            return write!(f, "dora/timer/{unit}/{}", nanos / size);
+        }
+    }
+    let hertz = period.as_secs_f64().recip().round();
+    if Duration::try_from_secs_f64(hertz.recip()) == Ok(period) {
+        return write!(f, "dora/timer/hz/{hertz}");
+    }
+    write!(f, "dora/timer/nanos/{nanos}")
 }
 
 /// What happens to a message for a full queue.
@@ -409,9 +417,11 @@ mod tests {
         assert_eq!(timer(Duration::from_secs(2)), "dora/timer/secs/2");
         assert_eq!(timer(Duration::from_millis(1500)), "dora/timer/millis/1500");
         assert_eq!(timer(Duration::from_micros(250)), "dora/timer/micros/250");
+        assert_eq!(timer(Duration::from_nanos(333_333)), "dora/timer/hz/3000");
+        assert_eq!(timer(Duration::from_nanos(33_333_333)), "dora/timer/hz/30");
         assert_eq!(
-            timer(Duration::from_nanos(333_333)),
-            "dora/timer/nanos/333333"
+            timer(Duration::from_nanos(1_234_567)),
+            "dora/timer/nanos/1234567"
         );
         let logs = |level, node: Option<&str>| {
             let node = node.map(|node| node.parse().unwrap());

@@ -88,7 +88,8 @@ fn build(profile: Profile) -> Result<PathBuf, String> {
         .args(["build", "--workspace", "--quiet", "--profile", name])
         .arg("--target-dir")
         .arg(&target)
-        // Flags for the tests themselves (coverage, sanitizers) are not meant for the fixtures.
+        // What is set for the tests themselves (another target, coverage, sanitizers) is not meant for the fixtures.
+        .env_remove("CARGO_BUILD_TARGET")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .output()

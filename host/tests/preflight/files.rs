@@ -1,6 +1,5 @@
 //! Paths that lead to no readable plugin, and reading from disk.
 
-use crate::bytes::File;
 use crate::images::{MachO, Pe, elf};
 use crate::{good, verdict};
 use host::plugin::preflight::{PreflightError, read, read_file};
@@ -69,14 +68,13 @@ fn what_was_tried_and_what_would_make_it() {
     }
 }
 
-/// Set in the process that has no right to read the file, to the file's path.
-const UNPRIVILEGED: &str = "DORA_TEST_UNREADABLE";
-
 #[test]
 #[cfg(unix)]
 fn no_right_to_read() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
+    // Set in the process that has no right to read the file, to the file's path.
+    const UNPRIVILEGED: &str = "DORA_TEST_UNREADABLE";
     const REFUSAL: &str = "permission denied; make it readable for the user that runs dora";
     if let Some(path) = std::env::var_os(UNPRIVILEGED) {
         assert_eq!(text(path.as_ref()), REFUSAL);
@@ -133,6 +131,7 @@ fn from_disk_as_from_memory() {
 #[test]
 #[cfg(unix)]
 fn what_headers_ask_for_is_bounded() {
+    use crate::bytes::File;
     let folder = fresh_dir();
     let sparse = |name: &str, bytes: &[u8], size: u64| {
         let path = folder.path().join(name);

@@ -25,7 +25,9 @@ impl Random {
 
 /// Where the bytes are that the reader looks at: everything else cannot change what it does.
 fn regions(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut regions = vec![0..bytes.len().min(1024)];
+    // ELF: the section headers end the file; Mach-O and PE: symbols and names do.
+    let (start, end) = (bytes.len().min(1024), bytes.len().saturating_sub(2048));
+    let mut regions = [0..start, end..bytes.len()].to_vec();
     let Ok(file) = File::parse(bytes) else {
         return regions;
     };
@@ -46,8 +48,6 @@ fn regions(bytes: &[u8]) -> Vec<Range<usize>> {
             regions.push(start as usize..(start + size) as usize);
         }
     }
-    // ELF: the section headers end the file; Mach-O and PE: symbols and names do.
-    regions.push(bytes.len() - bytes.len().min(2048)..bytes.len());
     regions
 }
 

@@ -144,7 +144,8 @@ fn what_is_found() {
     use Platform::{Linux, Windows};
     let plugin = |path: &str| Ok(Program::Plugin(path.into()));
     let executable = |path: &str| Ok(Program::Executable(path.into()));
-    let table: &[(&str, &[&str], Platform, Result<Program, String>)] = &[
+    type Row<'a> = (&'a str, &'a [&'a str], Platform, Result<Program, String>);
+    let table: &[Row<'_>] = &[
         (
             "path: t/plug",
             &["t/libplug.so", "t/plug.dll", "t/plug.d"],

@@ -238,7 +238,10 @@ fn report(image: Image, size: u64) -> FileReport {
 
 /// The beginning of the first line, escaped: 24 characters of a text, 16 bytes of anything else.
 fn start_of(head: &[u8]) -> String {
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
+    let line = head
+        .split(|byte| matches!(byte, b'\n' | b'\r'))
+        .next()
+        .unwrap_or(&[]);
     // A character that the end of the head cuts in two does not make it less of a text.
     let text = match std::str::from_utf8(line) {
         Err(error) if error.error_len().is_none() => {
@@ -247,12 +250,10 @@ fn start_of(head: &[u8]) -> String {
         text => text,
     };
     let start = match text {
-        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\t' && c != '\r') => text
-            .chars()
-            .take(24)
-            .collect::<String>()
-            .trim_end_matches('\r')
-            .replace('\t', "\\t"),
+        Ok(text) if !text.contains(|c: char| c.is_control() && c != '\t') => {
+            let start: String = text.chars().take(24).collect();
+            start.replace('\t', " ")
+        }
         _ => {
             let bytes = line.get(..16).unwrap_or(line);
             let end = bytes.iter().rposition(|byte| *byte != 0);

@@ -1,0 +1,109 @@
+//! The layers of ARCHITECTURE.md, policed: who may name whom, and which crate belongs where.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder is there") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("text");
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+/// Files below `folder` that contain one of the words outside comments.
+fn naming(folder: &Path, words: &[&str]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (path, text) in sources(folder) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in words.iter().filter(|word| code.contains(*word)) {
+                faults.push(format!("{}:{}: {word}", path.display(), number + 1));
+            }
+        }
+    }
+    faults
+}
+
+fn host() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn the_contract_knows_no_host_and_the_host_no_command_line() {
+    let root = host_testing::repo_root();
+    assert_eq!(
+        naming(&root.join("plugin-abi/src"), &["host::", "dora::", "tokio"]),
+        [""; 0]
+    );
+    assert_eq!(naming(&host(), &["clap::", "eyre::"]), [""; 0]);
+}
+
+#[test]
+fn lower_modules_do_not_name_higher_ones() {
+    let higher: [(&str, &[&str]); 4] = [
+        (
+            "descriptor",
+            &[
+                "crate::plugin::load",
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "tokio",
+            ],
+        ),
+        (
+            "plugin",
+            &[
+                "crate::descriptor",
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "tokio",
+            ],
+        ),
+        (
+            "engine",
+            &[
+                "crate::launch",
+                "crate::logs",
+                "std::fs",
+                "std::net",
+                "std::process",
+            ],
+        ),
+        ("sys", &["crate::"]),
+    ];
+    for (module, words) in higher {
+        assert_eq!(naming(&host().join(module), words), [""; 0], "{module}");
+    }
+}
+
+#[test]
+fn libraries_stay_behind_their_one_module() {
+    let places: [(&str, &str); 4] = [
+        ("saphyr_parser", "descriptor"),
+        ("libloading", "plugin"),
+        ("object::", "plugin"),
+        ("windows_sys", "sys"),
+    ];
+    for (library, module) in places {
+        let inside = host().join(module);
+        let outside: Vec<_> = naming(&host(), &[library])
+            .into_iter()
+            .filter(|fault| !Path::new(fault).starts_with(&inside))
+            .collect();
+        assert_eq!(outside, [""; 0], "{library} belongs to {module}");
+    }
+}
