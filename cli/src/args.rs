@@ -222,6 +222,9 @@ pub struct CheckArgs {
     /// Plugins, as files or as stems (`target/release/random`), and folders with plugins.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// How long loading a plugin may take: 500ms, 10s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
     /// Print a JSON array.
     #[arg(long)]
     pub json: bool,
@@ -240,6 +243,9 @@ Examples:
 pub struct InspectArgs {
     /// The plugin, as a file or as a stem (`target/release/random`).
     pub file: PathBuf,
+    /// How long loading a plugin may take: 500ms, 10s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
     /// Print a JSON object, with the whole schema of each config.
     #[arg(long)]
     pub json: bool,

@@ -5,7 +5,7 @@ use super::signals::Signals;
 use crate::args::BuildArgs;
 use crate::terminal::{self, BAD, FAINT, GOOD, HEADING, safe};
 use eyre::{Result, WrapErr};
-use host::build::{self, Job, Options, Progress};
+use host::build::{self, BuildError, Job, Options, Progress};
 use host::descriptor::Descriptor;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
@@ -54,7 +54,11 @@ pub fn build(descriptor: &Descriptor, parallel: NonZeroUsize, verbose: bool) -> 
             safe(&file)
         );
     }
-    Ok(result?)
+    match result {
+        // As for all other problems of a descriptor.
+        Err(BuildError::Commands(problems)) => Err(problems.into()),
+        result => Ok(result?),
+    }
 }
 
 /// Sets the flag when this process is asked to end, from a thread of its own.

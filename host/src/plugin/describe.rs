@@ -70,7 +70,7 @@ pub enum DescribeError {
         output: Vec<String>,
     },
     /// It was not loaded in time.
-    #[error("was still not loaded after {} s; its constructors or its entry hang", after.as_secs())]
+    #[error("was still not loaded after {after:?}; its constructors or its entry hang")]
     TimedOut {
         /// The time that it had.
         after: Duration,
@@ -190,7 +190,7 @@ impl Describer {
         let mut helper = self.start(path)?;
         let until = Instant::now() + self.deadline;
         let end = helper.listen(until);
-        helper.family.kill();
+        helper.end();
         let output = || helper.error_lines();
         match end {
             End::Answer(Answer::Loaded(info)) => Ok(info),
@@ -254,6 +254,7 @@ struct Helper {
     _stdin: Option<std::process::ChildStdin>,
     news: Receiver<News>,
     errors: Arc<Mutex<Tail>>,
+    ended: Option<ExitStatus>,
 }
 
 /// What a helper's threads tell.
@@ -304,27 +305,42 @@ impl Helper {
             _stdin: stdin,
             news,
             errors,
+            ended: None,
         }
     }
 
     /// Waits for the answer, or for the end and what was written until then.
     fn listen(&mut self, until: Instant) -> End {
-        let (mut until, mut silent, mut ended) = (until, 0, None);
+        let (mut until, mut silent) = (until, 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             match self.news.recv_timeout(left) {
                 Ok(News::Answer(answer)) => return End::Answer(answer),
                 Ok(News::Silent) => silent += 1,
                 Ok(News::Ended(status)) => {
-                    ended = Some(status);
+                    self.ended = Some(status);
                     until = Instant::now() + ARRIVAL;
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    return ended.map_or(End::TimedOut, End::Ended);
+                    return self.ended.map_or(End::TimedOut, End::Ended);
                 }
             }
-            if let (Some(status), 2) = (ended, silent) {
+            if let (Some(status), 2) = (self.ended, silent) {
                 return End::Ended(status);
+            }
+        }
+    }
+
+    /// Kills it, and waits until it is gone, though not for ever: a process may hang in the system.
+    fn end(&mut self) {
+        self.family.kill();
+        let until = Instant::now() + ARRIVAL;
+        while self.ended.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.news.recv_timeout(left) {
+                Ok(News::Ended(status)) => self.ended = Some(status),
+                Ok(News::Answer(_) | News::Silent) => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
         }
     }

@@ -30,7 +30,8 @@ pub fn run(args: &CheckArgs) -> eyre::Result<ExitCode> {
         json: args.json.then(Vec::new),
         all_fit: true,
     };
-    check(&args.files, &Describer::new()?, &mut printer)?;
+    let describer = Describer::new()?.deadline(args.timeout);
+    check(&args.files, &describer, &mut printer)?;
     printer.finish()?;
     Ok(if printer.all_fit {
         ExitCode::SUCCESS

@@ -28,7 +28,7 @@ struct Findings {
 }
 
 pub fn run(args: &InspectArgs) -> eyre::Result<ExitCode> {
-    let findings = look(&args.file)?;
+    let findings = look(&args.file, Describer::new()?.deadline(args.timeout));
     let mut out = terminal::stdout();
     if args.json {
         writeln!(out, "{:#}", as_json(&findings))?;
@@ -44,7 +44,7 @@ pub fn run(args: &InspectArgs) -> eyre::Result<ExitCode> {
     }
 }
 
-fn look(named: &Path) -> eyre::Result<Findings> {
+fn look(named: &Path, describer: Describer) -> Findings {
     let mut findings = Findings {
         path: named.to_owned(),
         file: None,
@@ -60,17 +60,17 @@ fn look(named: &Path) -> eyre::Result<Findings> {
         Ok(report) => report,
         Err(error) => {
             findings.refused = Some(error.into());
-            return Ok(findings);
+            return findings;
         }
     };
     match preflight::check(&report, &Machine::this(), Isolation::Shared) {
-        Ok(()) => match Describer::new()?.describe(&findings.path) {
+        Ok(()) => match describer.describe(&findings.path) {
             Ok(info) => findings.plugin = Some(info),
             Err(error) => findings.refused = Some(error),
         },
         // Alone in the helper process it may abort as it likes.
         Err(error @ PreflightError::PanicAbort) => {
-            let describer = Describer::new()?.isolation(Isolation::Own);
+            let describer = describer.isolation(Isolation::Own);
             findings.plugin = describer.describe(&findings.path).ok();
             findings.refused = Some(error.into());
         }
@@ -84,7 +84,7 @@ fn look(named: &Path) -> eyre::Result<Findings> {
         },
     }
     findings.file = Some(report);
-    Ok(findings)
+    findings
 }
 
 /// The machine that a plugin was built for, if that is not this one.

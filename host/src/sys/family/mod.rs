@@ -148,7 +148,7 @@ mod tests {
         family.kill();
         let status = waiting.join().expect("no panic").expect("ended");
         assert_eq!(
-            crate::sys::ending::crash(status).as_deref(),
+            super::super::ending::crash(status).as_deref(),
             Some("SIGKILL")
         );
         assert_eq!(output(&family), "");
