@@ -18,6 +18,8 @@ pub enum Profile {
     Debug,
     /// The same with `panic = "abort"`.
     Abort,
+    /// As `cargo build --release` does it: for benchmarks.
+    Release,
 }
 
 impl Profile {
@@ -26,6 +28,16 @@ impl Profile {
         match self {
             Profile::Debug => ("dev", "debug"),
             Profile::Abort => ("abort", "abort"),
+            Profile::Release => ("release", "release"),
+        }
+    }
+
+    /// What is built: everything, or as little as is asked for in that profile.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Profile::Debug => &["--workspace"],
+            Profile::Abort => &["--package=good-plugin", "--package=features"],
+            Profile::Release => &["--package=features"],
         }
     }
 }
