@@ -1,2 +1,21 @@
-//! x
-fn main() {}
+//! The `dora` command: parses arguments, calls `host`, prints.
+//!
+//! Invariant: a user's mistake ends in one message on standard error and the exit status 1, or 2 when the command line
+//! itself is wrong; a reader that closes standard output ends the command quietly. Absent: anything that a test could
+//! want without a terminal.
+
+mod args;
+mod command;
+mod failure;
+mod terminal;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match command::run(args.command) {
+        Ok(code) => code,
+        Err(report) => failure::report(&report),
+    }
+}

@@ -270,9 +270,14 @@ unsafe extern "C" fn on_event<N: Node>(instance: *mut c_void, event: *const Even
         Ok(Flow::Continue) => Ok(OK),
         Ok(Flow::Done) => Ok(DONE),
         // Sending failed because the node is to stop: that is no failure of the node.
-        Err(error) if error.downcast_ref() == Some(&SendError::Closed) => Ok(DONE),
+        Err(error) if says_closed(error.as_ref()) => Ok(DONE),
         Err(error) => Err(error),
     })
+}
+
+/// Whether an error, or one of its causes, is that the node has been told to stop.
+fn says_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    failure::chain(error).any(|error| error.downcast_ref() == Some(&SendError::Closed))
 }
 
 unsafe extern "C" fn save_state<N: Node>(instance: *mut c_void, out: *mut Bytes) -> Status {

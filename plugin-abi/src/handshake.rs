@@ -96,7 +96,7 @@ pub const LANGUAGE_RUST: u16 = 1;
 pub const LANGUAGE_C: u16 = 2;
 
 /// Number of types in [`LAYOUT`].
-pub const LAYOUT_TYPES: usize = 17;
+pub const LAYOUT_TYPES: usize = 18;
 /// Most fields that a type of the list may have.
 pub const LAYOUT_FIELDS: usize = 16;
 
@@ -192,6 +192,7 @@ layout! {
     CreateArgs { size, restart_count, inputs, n_inputs, outputs, n_outputs, config, node_id, dataflow_id }
     Port { size, name, description, data_type }
     Kind { size, name, description, inputs, n_inputs, outputs, n_outputs, config_schema, create, on_event, save_state, restore_state, destroy }
+    Plugin { size, abi_major, abi_minor, kinds, n_kinds }
 }
 
 impl Record {

@@ -10,7 +10,7 @@ use crate::outputs::Outputs;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::ptr::null;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing_core::field::{Field, Visit};
@@ -20,39 +20,60 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 static LIBRARY: AtomicPtr<Library> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static NODE: Cell<*const Host> = const { Cell::new(null()) };
+    /// The scopes that this thread is in. They need not end in the order in which they began.
+    static SCOPES: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+    static NEXT_SCOPE: Cell<u64> = const { Cell::new(0) };
     static SPANS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Entered {
+    scope: u64,
+    host: *const Host,
+    /// Keeps the host's table; absent for a callback, whose caller does.
+    keep: Option<Outputs>,
 }
 
 /// Makes a thread one of a node's own while it lives; see [`Outputs::enter`].
 #[derive(Debug)]
 pub struct Scope {
-    before: *const Host,
-    /// Keeps the host's table while the scope points to it; absent inside a callback, whose caller does.
-    _keep: Option<Outputs>,
+    scope: u64,
+    /// It belongs to its thread.
+    _here: PhantomData<*const ()>,
 }
 
 impl Scope {
     pub(crate) fn enter(outputs: Outputs) -> Self {
-        let before = NODE.replace(outputs.host_ptr());
-        Self {
-            before,
-            _keep: Some(outputs),
-        }
+        Self::push(outputs.host_ptr(), Some(outputs))
     }
 
     /// For the time of a callback, during which the table lives anyway.
     pub(crate) fn callback(host: *const Host) -> Self {
+        Self::push(host, None)
+    }
+
+    fn push(host: *const Host, keep: Option<Outputs>) -> Self {
+        let scope = NEXT_SCOPE.get();
+        NEXT_SCOPE.set(scope.wrapping_add(1));
+        // A thread that is ending has no scopes any more: its lines name the library.
+        let _ = SCOPES.try_with(|scopes| scopes.borrow_mut().push(Entered { scope, host, keep }));
         Self {
-            before: NODE.replace(host),
-            _keep: None,
+            scope,
+            _here: PhantomData,
         }
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        NODE.set(self.before);
+        let gone = SCOPES.try_with(|scopes| {
+            let mut scopes = scopes.borrow_mut();
+            let at = scopes
+                .iter()
+                .rposition(|entered| entered.scope == self.scope)?;
+            Some(scopes.remove(at))
+        });
+        // Giving the table back may run the host's code: outside the borrow.
+        drop(gone.ok().flatten().and_then(|entered| entered.keep));
     }
 }
 
@@ -80,9 +101,11 @@ enum Speaker {
 }
 
 fn speaker() -> Option<Speaker> {
-    let node = NODE.get();
-    if !node.is_null() {
-        return Some(Speaker::Node(node));
+    let node = SCOPES.try_with(|scopes| scopes.borrow().last().map(|entered| entered.host));
+    if let Ok(Some(host)) = node
+        && !host.is_null()
+    {
+        return Some(Speaker::Node(host));
     }
     let library = LIBRARY.load(Ordering::Acquire);
     (!library.is_null()).then_some(Speaker::Library(library))
@@ -190,13 +213,18 @@ struct Span {
     references: usize,
 }
 
+/// The ids of the spans that this thread is in; `None` when the thread is ending and has forgotten them.
+fn open_spans<T>(with: impl FnOnce(&mut Vec<u64>) -> T) -> Option<T> {
+    SPANS.try_with(|open| with(&mut open.borrow_mut())).ok()
+}
+
 impl Bridge {
     fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Span>> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_names(&self) -> String {
-        SPANS.with_borrow(|open| {
+        let names = open_spans(|open| {
             if open.is_empty() {
                 return String::new();
             }
@@ -206,7 +234,8 @@ impl Bridge {
                 .filter_map(|id| spans.get(id))
                 .map(|span| span.metadata.name());
             names.collect::<Vec<_>>().join(":")
-        })
+        });
+        names.unwrap_or_default()
     }
 }
 
@@ -270,11 +299,11 @@ impl Subscriber for Bridge {
     }
 
     fn enter(&self, span: &Id) {
-        SPANS.with_borrow_mut(|open| open.push(span.into_u64()));
+        open_spans(|open| open.push(span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
-        SPANS.with_borrow_mut(|open| {
+        open_spans(|open| {
             if let Some(at) = open.iter().rposition(|id| *id == span.into_u64()) {
                 open.remove(at);
             }
@@ -302,7 +331,7 @@ impl Subscriber for Bridge {
     }
 
     fn current_span(&self) -> Current {
-        let Some(id) = SPANS.with_borrow(|open| open.last().copied()) else {
+        let Some(id) = open_spans(|open| open.last().copied()).flatten() else {
             return Current::none();
         };
         match self.spans().get(&id) {

@@ -86,7 +86,8 @@ const WITH_PARAMETERS: [&str; 9] = [
 /// The text of a type.
 ///
 /// # Errors
-/// A format string that Arrow does not have, text that is not UTF-8, null children, too deep a nesting.
+/// A format string that Arrow does not have, text that is not UTF-8, children that do not fit the format, too deep a
+/// nesting.
 ///
 /// # Safety
 /// `schema` and everything it points to are valid as the Arrow C Data Interface demands.
@@ -102,6 +103,14 @@ unsafe fn nested_text(schema: &ArrowSchema, depth: usize) -> Result<String, Unkn
     // SAFETY: the caller vouches for the schema.
     let format = unsafe { c_text(schema.format) }?;
     let own = format_text(format)?;
+    if !schema.name.is_null() {
+        // SAFETY: as above. Readers in other languages expect text.
+        unsafe { c_text(schema.name) }?;
+    }
+    // SAFETY: as above.
+    let family = unsafe { children_of(schema) }?;
+    // SAFETY: as above.
+    unsafe { check_family(format, schema, &family) }?;
     // SAFETY: as above; a null dictionary is `None`.
     if let Some(values) = unsafe { schema.dictionary.as_ref() } {
         // SAFETY: as above.
@@ -109,16 +118,15 @@ unsafe fn nested_text(schema: &ArrowSchema, depth: usize) -> Result<String, Unkn
         return Ok(format!("Dictionary<{own}, {values}>"));
     }
     let mut children = Vec::new();
-    // SAFETY: as above.
-    for child in unsafe { children_of(schema) }? {
+    for child in family {
         // SAFETY: as above.
         let child_text = unsafe { nested_text(child, depth + 1) }?;
         children.push(match format {
             "+s" | "+m" | "+r" => {
-                // SAFETY: as above.
                 let name = if child.name.is_null() {
                     ""
                 } else {
+                    // SAFETY: as above.
                     unsafe { c_text(child.name) }?
                 };
                 format!("{name}: {child_text}")
@@ -136,6 +144,49 @@ unsafe fn nested_text(schema: &ArrowSchema, depth: usize) -> Result<String, Unkn
     })
 }
 
+/// Refuses a type whose children or dictionary are not those of its format: readers count on them.
+///
+/// # Safety
+/// As for [`text`]; `children` are those of `schema`.
+unsafe fn check_family(
+    format: &str,
+    schema: &ArrowSchema,
+    children: &[&ArrowSchema],
+) -> Result<(), UnknownType> {
+    let refused = |what: &str| Err(UnknownType(format!("format \"{format}\" {what}")));
+    // SAFETY: the caller vouches for the schema.
+    let format_of = |child: &ArrowSchema| unsafe { c_text(child.format) };
+    let is_index = matches!(format, "c" | "C" | "s" | "S" | "i" | "I" | "l" | "L");
+    if !schema.dictionary.is_null() && !is_index {
+        return refused("as the index of a dictionary");
+    }
+    let expected = match format.as_bytes() {
+        b"+s" => children.len(),
+        [b'+', b'u', ..] => union_ids(format).count(),
+        b"+r" => 2,
+        [b'+', ..] => 1,
+        _ => 0,
+    };
+    if children.len() != expected {
+        return refused(&format!("with {} children", children.len()));
+    }
+    match (format, children) {
+        ("+m", [entries]) if format_of(entries)? != "+s" || entries.n_children != 2 => {
+            refused("without a struct of keys and values")
+        }
+        ("+r", [ends, _]) if !matches!(format_of(ends)?, "s" | "i" | "l") => {
+            refused("with run ends that are not Int16, Int32 or Int64")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The type ids in the format of a union.
+fn union_ids(format: &str) -> impl Iterator<Item = &str> {
+    let ids = format.split_once(':').map_or("", |(_, ids)| ids);
+    ids.split(',').filter(|id| !id.is_empty())
+}
+
 /// The children of a schema.
 ///
 /// # Errors
@@ -150,10 +201,10 @@ pub(crate) unsafe fn children_of(schema: &ArrowSchema) -> Result<Vec<&ArrowSchem
         return Err(UnknownType("children are missing".into()));
     }
     (0..count)
-        // SAFETY: the caller vouches for `n_children` pointers, each null or valid.
         .map(|i| {
-            unsafe { (*schema.children.add(i)).as_ref() }
-                .ok_or_else(|| UnknownType("a child is missing".into()))
+            // SAFETY: the caller vouches for `n_children` pointers, each null or valid.
+            let child = unsafe { (*schema.children.add(i)).as_ref() };
+            child.ok_or_else(|| UnknownType("a child is missing".into()))
         })
         .collect()
 }
@@ -186,15 +237,21 @@ fn format_text(format: &str) -> Result<String, UnknownType> {
                 parts.next().unwrap_or("128")
             ))
         }
-        "w" => Ok(format!("FixedSizeBinary({parameters})")),
+        "w" if size(format, "w:").is_some() => Ok(format!("FixedSizeBinary({parameters})")),
         "tss" => Ok(format!("Timestamp(s, {parameters})")),
         "tsm" => Ok(format!("Timestamp(ms, {parameters})")),
         "tsu" => Ok(format!("Timestamp(us, {parameters})")),
         "tsn" => Ok(format!("Timestamp(ns, {parameters})")),
-        "+w" => Ok("FixedSizeList".to_owned()),
+        "+w" if size(format, "+w:").is_some() => Ok("FixedSizeList".to_owned()),
         "+ud" | "+us" => Ok("Union".to_owned()),
         _ => Err(unknown()),
     }
+}
+
+/// The size behind `prefix` in the format of a type with a fixed size.
+pub(crate) fn size(format: &str, prefix: &str) -> Option<i32> {
+    let size = format.strip_prefix(prefix)?.parse().ok()?;
+    (size >= 0).then_some(size)
 }
 
 /// Whether data of the type `actual` may go where `declared` stands.

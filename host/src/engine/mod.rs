@@ -13,6 +13,7 @@ mod route;
 mod seat;
 mod state;
 mod timers;
+mod wiring;
 mod worker;
 
 pub use clock::Clock;
@@ -21,15 +22,16 @@ pub use plan::{Chosen, NodeIndex, Plan, PlanError};
 pub use report::{NodeReport, Report, TimerReport};
 pub use route::Tapped;
 pub use state::{Ending, START_GRACE};
+pub use wiring::LogInput;
 
 use crate::ids::{DataflowId, NodeId};
 use crate::sys::affinity;
 use mailbox::{Mailbox, Order, Slot};
-use plan::{From, PlannedNode};
+use plan::PlannedNode;
 use plugin_abi::hosting::{LogLine, NodeFailure};
-use route::{Reader, Route, Target};
+use route::Route;
 use seat::{Output, SeatShared};
-use state::{Action, Event, NodeSpec, State};
+use state::{Action, Event, State};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use wiring::Wiring;
 use worker::SeatSpec;
 
 /// Number of a node on its thread.
@@ -106,6 +109,7 @@ pub struct Dataflow {
     nodes: Vec<Running>,
     workers: Vec<Worker>,
     timer_routes: Vec<Timer>,
+    log_inputs: Vec<LogInput>,
     timers: Option<Timers>,
     told: Receiver<Told>,
     clock: Arc<Clock>,
@@ -156,18 +160,24 @@ impl Dataflow {
     pub fn start(id: DataflowId, plan: &Plan, log: Arc<dyn EngineLog>) -> Result<Self, StartError> {
         let clock = Arc::new(Clock::default());
         let (tell, told) = mpsc::channel(TOLD);
-        let mailboxes: Vec<_> = (0..plan.workers.len())
-            .map(|worker| Arc::new(mailbox(plan, worker)))
-            .collect();
-        let ids = worker_ids(plan.workers.len());
-        let mut timer_routes = Vec::new();
-        let routes = routes(plan, &mailboxes, &ids, &mut timer_routes);
+        let Wiring {
+            mailboxes,
+            workers,
+            routes,
+            timers,
+            log_inputs,
+        } = Wiring::new(plan, &clock);
         let mut dataflow = Self {
             id,
-            state: State::new(specs(plan), plan.exit_when_nodes_finish, plan.grace),
+            state: State::new(
+                wiring::node_specs(plan),
+                plan.exit_when_nodes_finish,
+                plan.grace,
+            ),
             nodes: Vec::new(),
             workers: Vec::new(),
-            timer_routes,
+            timer_routes: timers,
+            log_inputs,
             timers: None,
             told,
             clock,
@@ -188,7 +198,7 @@ impl Dataflow {
             specs.push(spec);
         }
         for (((planned, specs), mailbox), worker) in
-            plan.workers.iter().zip(seats).zip(mailboxes).zip(ids)
+            plan.workers.iter().zip(seats).zip(mailboxes).zip(workers)
         {
             let thread = dataflow.spawn(planned, specs, &mailbox, worker, tell.clone());
             dataflow.workers.push(Worker {
@@ -311,6 +321,11 @@ impl Dataflow {
         Probe(self.nodes.iter().map(|node| node.shared.clone()).collect())
     }
 
+    /// The inputs that read log lines, which the engine does not make.
+    pub fn log_inputs(&self) -> Vec<LogInput> {
+        self.log_inputs.clone()
+    }
+
     /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left
     /// none come.
     pub async fn run(mut self, mut commands: Receiver<Command>) -> Report {
@@ -403,10 +418,7 @@ impl Dataflow {
             format!("in {after:?}")
         };
         let count = self.state.restarts(node) + 1;
-        let text = format!(
-            "{}; restarting {wait} (restart {count})",
-            report::ending_text(ending)
-        );
+        let text = format!("{}; restarting {wait} (restart {count})", ending);
         self.log.engine(
             if ending.is_failure() { 1 } else { 3 },
             Some(&running.shared.id),
@@ -420,11 +432,8 @@ impl Dataflow {
         };
         running.shared.stop_sending();
         let level = if ending.is_failure() { 1 } else { 4 };
-        self.log.engine(
-            level,
-            Some(&running.shared.id),
-            &report::ending_text(&ending),
-        );
+        self.log
+            .engine(level, Some(&running.shared.id), &ending.to_string());
         running.ending = Some(ending);
         for output in &running.shared.outputs {
             output.route.close();
@@ -558,109 +567,4 @@ async fn until(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Numbers of threads, unique in the process.
-fn worker_ids(count: usize) -> Vec<u64> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    (0..count)
-        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
-        .collect()
-}
-
-fn specs(plan: &Plan) -> Vec<NodeSpec> {
-    let reads = |node: &PlannedNode| {
-        node.inputs
-            .iter()
-            .any(|input| matches!(input.from, From::Output { .. }))
-    };
-    plan.nodes
-        .iter()
-        .map(|node| NodeSpec {
-            restart: node.restart.clone(),
-            reads: reads(node),
-        })
-        .collect()
-}
-
-fn mailbox(plan: &Plan, worker: usize) -> Mailbox {
-    let mut inputs: Vec<_> = plan
-        .nodes
-        .iter()
-        .filter(|node| node.worker == worker)
-        .flat_map(|node| &node.inputs)
-        .map(|input| (input.slot, (input.capacity, input.policy)))
-        .collect();
-    inputs.sort_by_key(|(slot, _)| *slot);
-    Mailbox::new(inputs.into_iter().map(|(_, input)| input))
-}
-
-/// The routes of every node's outputs, and the timers with theirs.
-fn routes(
-    plan: &Plan,
-    mailboxes: &[Arc<Mailbox>],
-    workers: &[u64],
-    timers: &mut Vec<Timer>,
-) -> Vec<Vec<Arc<Route>>> {
-    let empty = |node: &PlannedNode| {
-        node.outputs
-            .iter()
-            .map(|_| Vec::new())
-            .collect::<Vec<Vec<Reader>>>()
-    };
-    let mut readers: Vec<_> = plan.nodes.iter().map(empty).collect();
-    let mut ticking: BTreeMap<Duration, Vec<Reader>> = BTreeMap::new();
-    let mut seats = vec![0_usize; plan.workers.len()];
-    for node in &plan.nodes {
-        let seat = seats.get(node.worker).copied().unwrap_or_default();
-        if let Some(next) = seats.get_mut(node.worker) {
-            *next += 1;
-        }
-        for (index, input) in node.inputs.iter().enumerate() {
-            let (Some(mailbox), Some(worker)) =
-                (mailboxes.get(node.worker), workers.get(node.worker))
-            else {
-                continue;
-            };
-            let name = format!("{}/{}", node.id, input.name).into();
-            let target = Target {
-                mailbox: mailbox.clone(),
-                slot: Slot(input.slot),
-                name,
-            };
-            let inline = inline::Seat {
-                worker: *worker,
-                seat,
-                input: index as u32,
-            };
-            let reader = if node.inline {
-                Reader::Inline(target, inline)
-            } else {
-                Reader::Queue(target)
-            };
-            match input.from {
-                From::Output { node, output } => {
-                    if let Some(list) = readers.get_mut(node).and_then(|node| node.get_mut(output))
-                    {
-                        list.push(reader);
-                    }
-                }
-                From::Timer(period) => ticking.entry(period).or_default().push(reader),
-                From::Logs(_) => {}
-            }
-        }
-    }
-    let route = |readers: Vec<Reader>| {
-        let route = Route::default();
-        route.set(readers);
-        Arc::new(route)
-    };
-    timers.extend(ticking.into_iter().map(|(period, readers)| Timer {
-        period,
-        route: route(readers),
-    }));
-    readers
-        .into_iter()
-        .map(|node| node.into_iter().map(route).collect())
-        .collect()
 }

@@ -92,23 +92,3 @@ impl NodeReport {
             .sum()
     }
 }
-
-/// An ending in words, as the log says it.
-pub fn ending_text(ending: &Ending) -> String {
-    match ending {
-        Ending::Finished => "finished".into(),
-        Ending::Stopped => "stopped".into(),
-        Ending::Failed {
-            failure,
-            last_input: Some(input),
-        } => {
-            format!("failed: {failure} (last input: `{input}`)")
-        }
-        Ending::Failed {
-            failure,
-            last_input: None,
-        } => format!("failed: {failure}"),
-        Ending::NotCreated(failure) => format!("could not be made: {failure}"),
-        Ending::Stuck => "did not stop in time".into(),
-    }
-}

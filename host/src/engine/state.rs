@@ -29,6 +29,27 @@ pub enum Ending {
     Stuck,
 }
 
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Failed {
+                failure,
+                last_input,
+            } => {
+                write!(f, "failed: {failure}")?;
+                match last_input {
+                    Some(input) => write!(f, " (last input: `{input}`)"),
+                    None => Ok(()),
+                }
+            }
+            Self::NotCreated(failure) => write!(f, "could not be made: {failure}"),
+            Self::Stuck => f.write_str("did not stop in time"),
+        }
+    }
+}
+
 impl Ending {
     /// Whether the dataflow has failed because of it.
     pub fn is_failure(&self) -> bool {

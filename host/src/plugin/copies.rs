@@ -254,22 +254,25 @@ fn sweep(cache: &Path) {
         return;
     };
     for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        if is_abandoned(&folder) {
+        // The lock is held until the folder is gone: its owner may be about to take it.
+        if let Some(lock) = abandoned(&folder) {
             let _ = fs::remove_dir_all(&folder);
+            drop(lock);
         }
     }
 }
 
-fn is_abandoned(folder: &Path) -> bool {
+/// `None` when the folder is in use, else its lock, if it has one.
+fn abandoned(folder: &Path) -> Option<Option<File>> {
     match File::open(folder.join(LOCK)) {
         Ok(lock) => match lock.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+            Ok(()) => Some(Some(lock)),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
         },
         Err(_) => {
             let modified = folder.metadata().and_then(|metadata| metadata.modified());
             let age = modified.map(|time| time.elapsed().unwrap_or_default());
-            age.is_ok_and(|age| age > LOCK_GRACE)
+            age.is_ok_and(|age| age > LOCK_GRACE).then_some(None)
         }
     }
 }
@@ -314,5 +317,24 @@ mod tests {
         let gone = second.folder().to_owned();
         drop(second);
         assert!(!gone.exists() && alive.folder().exists());
+    }
+
+    #[test]
+    fn processes_that_start_at_once_do_not_sweep_each_other() {
+        let cache = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let copies = Copies::below(cache.path()).expect("a folder");
+                        let copy = copies.folder().join("libx.so");
+                        fs::write(&copy, "one").expect("the folder is there");
+                        Copies::below(cache.path()).expect("a folder");
+                        assert!(copy.exists());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(cache.path()).expect("a folder").count(), 0);
     }
 }

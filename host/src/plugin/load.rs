@@ -87,6 +87,19 @@ impl Loader {
         }
     }
 
+    /// As [`Loader::new`], with private copies in a folder that the caller chose.
+    pub fn with_copies(options: LoaderOptions, copies: Copies) -> Self {
+        let loader = Self::new(options);
+        let state = State {
+            copies: Some(copies),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            ..loader
+        }
+    }
+
     /// Loads a plugin file, or returns the one that was loaded from the same content.
     ///
     /// # Errors
@@ -145,7 +158,8 @@ impl Loader {
         details: &Details,
     ) -> Result<Plugin, LoadError> {
         open_dependencies(copy, folder, &self.machine)?;
-        let library = open_library(copy, &self.machine)?;
+        // Kept mapped for good, see the module's invariant: also when it is refused below, for its constructors have run.
+        let library: &'static Library = Box::leak(Box::new(open_library(copy, &self.machine)?));
         let name = details.name.clone();
         let log = self.options.log.clone();
         let table = LibraryTable::new(
@@ -158,15 +172,13 @@ impl Loader {
         // SAFETY: the file check has passed and the record is compared first; the library is leaked, so every
         // pointer that it hands out stays valid.
         let kinds = unsafe {
-            same_record(&library, &handshake)?;
+            same_record(library, &handshake)?;
             if details.language == Language::Rust && details.abi_stable == ABI_STABLE {
-                same_layout(&library)?;
+                same_layout(library)?;
             }
-            let entry = symbol::<Entry>(&library, ffi::ENTRY)?;
+            let entry = symbol::<Entry>(library, ffi::ENTRY)?;
             hosting::kinds(entry(table.as_ptr())).map_err(LoadError::Declares)?
         };
-        // Kept mapped for good, see the module's invariant.
-        std::mem::forget(library);
         let info = declared(details, &kinds)?;
         Ok(Plugin {
             path: path.to_owned(),

@@ -5,6 +5,8 @@
 //! Absent: running nodes.
 
 mod copies;
+pub mod describe;
+pub mod find;
 pub mod info;
 mod load;
 pub mod preflight;

@@ -7,6 +7,7 @@ use crate::ffi::{self, Bytes, CreateArgs, Kind, Plugin, Port, Status, Str};
 use crate::message::{Message, bytes};
 use crate::node::Stop;
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ unsafe impl Sync for KindTable {}
 /// The kinds of a plugin's table.
 ///
 /// # Errors
-/// What is wrong with the table: null, too short, a kind missing.
+/// What is wrong with the table: null, too short, a kind or one of its functions missing.
 ///
 /// # Safety
 /// `plugin` came from the entry of a library that is never unloaded.
@@ -38,21 +39,48 @@ pub unsafe fn kinds(plugin: *const Plugin) -> Result<Vec<KindTable>, String> {
     }
     let kind = |i| {
         // SAFETY: `n_kinds` pointers, each null or valid.
-        let kind =
-            unsafe { (*plugin.kinds.add(i)).as_ref() }.ok_or("one of its node kinds is missing")?;
-        if kind.size < size_of::<Kind>() {
-            return Err(format!(
-                "a node kind's table has {} bytes, expected {}",
-                kind.size,
-                size_of::<Kind>()
-            ));
-        }
-        Ok(KindTable(kind))
+        unsafe { kind(*plugin.kinds.add(i)) }
     };
     if plugin.n_kinds == 0 || plugin.kinds.is_null() {
         return Err("it exports no node kind".into());
     }
     (0..plugin.n_kinds).map(kind).collect()
+}
+
+/// One kind's table, which a plugin in another language may have left incomplete: until its functions are known to be
+/// there, no reference to it may exist.
+///
+/// # Safety
+/// `table` is null or as long as it says, until the process ends.
+unsafe fn kind(table: *const Kind) -> Result<KindTable, String> {
+    const FUNCTIONS: [(&str, usize); 5] = [
+        ("create", offset_of!(Kind, create)),
+        ("on_event", offset_of!(Kind, on_event)),
+        ("save_state", offset_of!(Kind, save_state)),
+        ("restore_state", offset_of!(Kind, restore_state)),
+        ("destroy", offset_of!(Kind, destroy)),
+    ];
+    if table.is_null() {
+        return Err("one of its node kinds is missing".into());
+    }
+    // SAFETY: the size comes first in every table.
+    let size = unsafe { (&raw const (*table).size).read() };
+    if size < size_of::<Kind>() {
+        let expected = size_of::<Kind>();
+        return Err(format!(
+            "a node kind's table has {size} bytes, expected {expected}"
+        ));
+    }
+    // SAFETY: within the size, and static text as the contract says.
+    let name = static_text(unsafe { &(*table).name });
+    for (function, at) in FUNCTIONS {
+        // SAFETY: within the size.
+        if unsafe { table.byte_add(at).cast::<*const c_void>().read() }.is_null() {
+            return Err(format!("node kind \"{name}\" has no function `{function}`"));
+        }
+    }
+    // SAFETY: valid, and nothing that may not be null is.
+    Ok(KindTable(unsafe { &*table }))
 }
 
 impl KindTable {

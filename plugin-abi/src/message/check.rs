@@ -29,10 +29,14 @@ pub(super) unsafe fn array(array: &ArrowArray, schema: &ArrowSchema) -> Result<(
     if array.release.is_none() {
         return Err(invalid("the array has been moved away or released"));
     }
-    if array.length < 0 || array.offset < 0 || array.null_count < -1 {
-        return Err(invalid("negative length, offset or null count"));
+    if array.length < 0 || array.offset < 0 {
+        return Err(invalid("negative length or offset"));
+    }
+    if array.null_count < -1 || array.null_count > array.length {
+        return Err(invalid("null count out of range"));
     }
     let format = format(schema);
+    let end = end(array, format)?;
     let expected = types::buffer_count(format);
     if expected.map_or(array.n_buffers < 3, |count| count != array.n_buffers) {
         return Err(invalid(format!(
@@ -52,13 +56,82 @@ pub(super) unsafe fn array(array: &ArrowArray, schema: &ArrowSchema) -> Result<(
             )));
         }
     }
+    if expected.is_none() {
+        // SAFETY: as above: more than three buffers, the last with the lengths of the data buffers.
+        unsafe { variadic(array) }?;
+    }
     if array.n_children != schema.n_children
         || array.dictionary.is_null() != schema.dictionary.is_null()
     {
         return Err(invalid("other children or dictionary than its type"));
     }
     // SAFETY: passed on to the caller.
-    unsafe { descendants(array, schema) }
+    unsafe {
+        descendants(array, schema)?;
+        child_lengths(array, format, end)
+    }
+}
+
+/// Where the values end, `offset + length`, if their bits can be counted without overflow: readers do that.
+fn end(array: &ArrowArray, format: &str) -> Result<i64, MakeError> {
+    // 32 bytes is the widest value without a parameter, a 256-bit decimal.
+    let width = types::primitive_width(format)
+        .or_else(|| usize::try_from(types::size(format, "w:")?).ok())
+        .unwrap_or(32);
+    let end = array.offset.checked_add(array.length);
+    let fits = |end: i64| {
+        let bits = isize::try_from(end).ok()?.checked_mul(8)?;
+        bits.checked_mul(width.try_into().ok()?)
+    };
+    end.filter(|end| fits(*end).is_some())
+        .ok_or_else(|| invalid("length and offset overflow"))
+}
+
+/// The data buffers of an array of views have the lengths that its last buffer says.
+unsafe fn variadic(array: &ArrowArray) -> Result<(), MakeError> {
+    let buffers = array.n_buffers as usize;
+    // SAFETY: the caller found at least three buffers.
+    let lengths = unsafe { *array.buffers.add(buffers - 1) }.cast::<i64>();
+    if buffers > 3 && (lengths.is_null() || !lengths.is_aligned()) {
+        return Err(invalid("missing or misaligned lengths of the data buffers"));
+    }
+    for i in 0..buffers - 3 {
+        // SAFETY: one length for each buffer between the views and the lengths.
+        let (length, data) = unsafe { (*lengths.add(i), *array.buffers.add(2 + i)) };
+        if length < 0 || isize::try_from(length).is_err() || (length > 0 && data.is_null()) {
+            return Err(invalid(format!("data buffer {i} is missing")));
+        }
+    }
+    Ok(())
+}
+
+/// Children whose length follows from their parent's, not from values, are long enough.
+unsafe fn child_lengths(parent: &ArrowArray, format: &str, end: i64) -> Result<(), MakeError> {
+    // SAFETY: `descendants` has found every child.
+    let length = |i: usize| unsafe { (**parent.children.add(i)).length };
+    let needed = if format == "+r" {
+        // Each run has a value, and values need a run.
+        if parent.length > 0 && length(0) == 0 {
+            return Err(invalid("values without a run"));
+        }
+        return enough_values(1, length(1), length(0));
+    } else if format == "+s" || format.starts_with("+us") {
+        end
+    } else if let Some(size) = types::size(format, "+w:") {
+        end.saturating_mul(size.into())
+    } else {
+        return Ok(());
+    };
+    (0..parent.n_children as usize).try_for_each(|i| enough_values(i, length(i), needed))
+}
+
+fn enough_values(child: usize, has: i64, needed: i64) -> Result<(), MakeError> {
+    if has >= needed {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "child {child} has {has} values, too few for the {needed} that its parent needs"
+    )))
 }
 
 unsafe fn descendants(parent: &ArrowArray, schema: &ArrowSchema) -> Result<(), MakeError> {
@@ -80,9 +153,8 @@ unsafe fn descendants(parent: &ArrowArray, schema: &ArrowSchema) -> Result<(), M
         unsafe { array(child, kind) }?;
     }
     // SAFETY: null or valid, in both or neither.
-    if let (Some(values), Some(kind)) =
-        unsafe { (parent.dictionary.as_ref(), schema.dictionary.as_ref()) }
-    {
+    let dictionary = unsafe { (parent.dictionary.as_ref(), schema.dictionary.as_ref()) };
+    if let (Some(values), Some(kind)) = dictionary {
         // SAFETY: valid by the caller's promise.
         unsafe { array(values, kind) }?;
     }
@@ -102,11 +174,17 @@ pub(super) unsafe fn leaf<'a>(
         return Err(invalid(format!("format \"{format}\" is not a leaf")));
     }
     let length = usize::try_from(leaf.length).map_err(|_| invalid("negative length"))?;
+    if leaf.null_count < -1 || leaf.null_count > leaf.length {
+        return Err(invalid("null count out of range"));
+    }
     if types::buffer_count(format) != i64::try_from(leaf.n_buffers).ok() || leaf.n_buffers > 3 {
         return Err(invalid(format!(
             "{} buffers for format \"{format}\"",
             leaf.n_buffers
         )));
+    }
+    if leaf.n_buffers > 0 && leaf.buffers.is_null() {
+        return Err(invalid("the list of buffers is missing"));
     }
     let mut buffers = [None; 3];
     for (i, slot) in buffers.iter_mut().enumerate().take(leaf.n_buffers) {

@@ -16,13 +16,29 @@ pub(crate) mod arrow;
 pub use cell::Memory;
 pub(crate) use check::bytes;
 pub use read::{DataError, Number};
-#[cfg(feature = "arrow")]
 pub(crate) use schema::OwnedSchema;
 pub use schema::Schema;
 
 use crate::ffi::{ArrowArray, Leaf, Msg};
 use crate::meta::{self, MetaError, Parameters, Timestamp};
 use std::ptr::NonNull;
+
+/// An array that is released when it goes out of scope.
+pub(crate) struct OwnedArray(pub(crate) ArrowArray);
+
+impl OwnedArray {
+    pub(crate) fn into_inner(self) -> ArrowArray {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: moved out once; the wrapper's drop does not run.
+        unsafe { std::ptr::read(&this.0) }
+    }
+}
+
+impl Drop for OwnedArray {
+    fn drop(&mut self) {
+        cell::release_array(&mut self.0);
+    }
+}
 
 /// One reference to a message. Clones share the data. Any thread.
 pub struct Message(NonNull<Msg>);
@@ -105,6 +121,23 @@ impl Message {
                 buffers,
             },
         )
+    }
+
+    /// A message with one text (`Utf8`).
+    ///
+    /// # Errors
+    /// The text is longer than 2 GiB, or there is no memory.
+    pub fn from_text(stamp: Timestamp, text: &str, parameters: &[u8]) -> Result<Self, MakeError> {
+        let schema = Schema::leaf(c"u").map_err(|error| MakeError::Invalid(error.to_string()))?;
+        let end = i32::try_from(text.len()).map_err(|_| MakeError::NoMemory)?;
+        let offsets = [0_i32.to_ne_bytes(), end.to_ne_bytes()];
+        let buffers = [None, Some(offsets.as_flattened()), Some(text.as_bytes())];
+        let source = cell::Source::Copy {
+            length: 1,
+            null_count: 0,
+            buffers: &buffers,
+        };
+        Self::make(stamp, &schema, parameters, source)
     }
 
     /// Wraps memory that holds `length` values of a primitive type, without copying it.

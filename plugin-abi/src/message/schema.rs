@@ -146,12 +146,6 @@ impl Schema {
         self.as_ref().id
     }
 
-    /// The table itself.
-    pub fn as_ref(&self) -> &MsgSchema {
-        // SAFETY: alive while a reference is held.
-        unsafe { self.0.as_ref() }
-    }
-
     /// The type in words (see [`crate::types`]); kept, if this copy of the crate interned it.
     pub fn text(&self) -> Cow<'_, str> {
         let schema = self.as_ref();
@@ -165,6 +159,13 @@ impl Schema {
         // SAFETY: interned schemas are valid.
         let text = unsafe { types::text(&schema.schema) };
         Cow::Owned(text.unwrap_or_else(|error| error.to_string()))
+    }
+}
+
+impl AsRef<MsgSchema> for Schema {
+    fn as_ref(&self) -> &MsgSchema {
+        // SAFETY: alive while a reference is held.
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -219,7 +220,7 @@ unsafe extern "C" fn release(schema: *const MsgSchema) {
 pub(crate) struct OwnedSchema(pub(crate) ArrowSchema);
 
 impl OwnedSchema {
-    fn into_inner(self) -> ArrowSchema {
+    pub(crate) fn into_inner(self) -> ArrowSchema {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: moved out once; the wrapper's drop does not run.
         unsafe { std::ptr::read(&this.0) }
@@ -286,6 +287,7 @@ unsafe fn write_metadata(metadata: *const c_char, key: &mut Vec<u8>) -> Result<(
         key.push(0);
         return Ok(());
     }
+    key.push(1);
     let bad = || UnknownType("its metadata have a negative length".into());
     let mut at = metadata.cast::<u8>();
     // SAFETY: the form is the producer's promise; lengths are read before what they cover.

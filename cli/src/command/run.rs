@@ -1,0 +1,88 @@
+//! `dora run`: a dataflow on this machine until it ends or somebody stops it.
+
+use super::{build, logs, note_machines, print_warnings, summary};
+use crate::args::RunArgs;
+use eyre::{Result, WrapErr};
+use host::descriptor::Descriptor;
+use host::descriptor::resolve::Places;
+use host::engine::{Command, Report};
+use host::ids::DataflowId;
+use host::launch::{self, Prepared};
+use host::local;
+use host::logs::LogHub;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, Sender};
+
+/// How long the log may take to write what waits.
+const LOG_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Runs the command.
+pub fn run(args: &RunArgs) -> Result<ExitCode> {
+    let descriptor = Descriptor::read(&args.descriptor)?;
+    if args.build {
+        build::run(&crate::args::BuildArgs {
+            descriptor: args.descriptor.clone(),
+            parallel: std::num::NonZeroUsize::MIN,
+            verbose: false,
+        })?;
+    }
+    let hub = logs::start(&args.logs)?;
+    let outcome = run_logged(args, &descriptor, &hub);
+    logs::finish(&hub, LOG_DEADLINE);
+    let report = outcome?;
+    summary::print(&report);
+    Ok(if report.failures().next().is_some() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn run_logged(args: &RunArgs, descriptor: &Descriptor, hub: &LogHub) -> Result<Report> {
+    let loader = local::loader(hub);
+    let places = Places::of_this_process(&[descriptor.folder()]);
+    let Prepared { plan, warnings } = launch::prepare(descriptor, &loader, &places)?;
+    print_warnings(&warnings);
+    note_machines(descriptor);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.wrap_err("cannot start the runtime")?;
+    runtime.block_on(async {
+        let (tell, commands) = mpsc::channel(4);
+        let signals = tokio::spawn(stop_on_signals(tell.clone(), args.grace));
+        let timer = args
+            .stop_after
+            .map(|after| tokio::spawn(stop_after(tell, after, args.grace)));
+        let report = local::run(DataflowId::new(), descriptor, &plan, hub, commands).await;
+        signals.abort();
+        if let Some(timer) = timer {
+            timer.abort();
+        }
+        report.wrap_err("cannot start the dataflow")
+    })
+}
+
+/// The first Ctrl-C asks the nodes to stop, the second ends the dataflow at once.
+async fn stop_on_signals(tell: Sender<Command>, grace: Duration) {
+    let mut signals = match super::signals::Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            eprintln!("warning: Ctrl-C ends this process at once: {error}");
+            return;
+        }
+    };
+    signals.next().await;
+    eprintln!("stopping; nodes have {grace:?} to end, once more ends them at once");
+    // A dataflow that is over takes no commands, which is as well.
+    let _ = tell.send(Command::Stop { grace }).await;
+    signals.next().await;
+    let _ = tell.send(Command::Abandon).await;
+}
+
+async fn stop_after(tell: Sender<Command>, after: Duration, grace: Duration) {
+    tokio::time::sleep(after).await;
+    // As above.
+    let _ = tell.send(Command::Stop { grace }).await;
+}

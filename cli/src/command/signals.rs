@@ -1,0 +1,83 @@
+//! The signals by which a user or the system asks this process to end.
+
+use std::io;
+
+/// Ctrl-C and its relatives: SIGINT, SIGTERM and SIGHUP on Unix; Ctrl-C, Ctrl-Break, the console's closing, log-off and
+/// shutdown on Windows.
+pub struct Signals(Inner);
+
+#[cfg(unix)]
+struct Inner {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(windows)]
+struct Inner {
+    ctrl_c: tokio::signal::windows::CtrlC,
+    ctrl_break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    log_off: tokio::signal::windows::CtrlLogoff,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
+
+impl Signals {
+    /// Takes the signals over from here on.
+    #[cfg(unix)]
+    pub fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self(Inner {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        }))
+    }
+
+    /// Takes the signals over from here on.
+    #[cfg(windows)]
+    pub fn new() -> io::Result<Self> {
+        use tokio::signal::windows;
+        Ok(Self(Inner {
+            ctrl_c: windows::ctrl_c()?,
+            ctrl_break: windows::ctrl_break()?,
+            close: windows::ctrl_close()?,
+            log_off: windows::ctrl_logoff()?,
+            shutdown: windows::ctrl_shutdown()?,
+        }))
+    }
+
+    /// Waits for the next one.
+    #[cfg(unix)]
+    pub async fn next(&mut self) {
+        let Inner {
+            interrupt,
+            terminate,
+            hang_up,
+        } = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    }
+
+    /// Waits for the next one.
+    #[cfg(windows)]
+    pub async fn next(&mut self) {
+        let Inner {
+            ctrl_c,
+            ctrl_break,
+            close,
+            log_off,
+            shutdown,
+        } = &mut self.0;
+        tokio::select! {
+            _ = ctrl_c.recv() => {}
+            _ = ctrl_break.recv() => {}
+            _ = close.recv() => {}
+            _ = log_off.recv() => {}
+            _ = shutdown.recv() => {}
+        }
+    }
+}

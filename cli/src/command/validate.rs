@@ -1,0 +1,28 @@
+//! `dora validate`: everything that can be known before a start.
+
+use super::print_warnings;
+use crate::args::ValidateArgs;
+use eyre::Result;
+use host::descriptor::Descriptor;
+use host::descriptor::resolve::Places;
+use host::launch;
+use host::plugin::describe::Describer;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Runs the command. Plugins are loaded in a process of their own, so that none can harm this one.
+pub fn run(args: &ValidateArgs) -> Result<ExitCode> {
+    let descriptor = Descriptor::read(&args.descriptor)?;
+    let places = Places::of_this_process(&[descriptor.folder()]);
+    let describer = Describer::new()?;
+    let load = |path: &Path| describer.describe(path).map_err(|error| error.to_string());
+    let checked = launch::check(&descriptor, &places, load, Clone::clone)?;
+    print_warnings(&checked.problems);
+    let nodes = descriptor.nodes.len();
+    println!(
+        "{}: valid ({nodes} node{})",
+        args.descriptor.display(),
+        if nodes == 1 { "" } else { "s" }
+    );
+    Ok(ExitCode::SUCCESS)
+}
