@@ -87,7 +87,7 @@ pub struct InputCount {
     pub discarded: u64,
     /// Messages that are in.
     pub queued: u64,
-    /// Ticks of its timer that were late, or for which there was no room.
+    /// Ticks of its timer that were late; ticks and log lines for which a queue that makes senders wait had no room.
     pub missed: u64,
 }
 
@@ -278,7 +278,7 @@ impl Mailbox {
         self.change(slot, |input| input.count.discarded += 1);
     }
 
-    /// Counts a tick for which there was no room.
+    /// Counts a tick or a log line for which there was no room, because their senders do not wait.
     pub fn missed(&self, slot: Slot) {
         self.change(slot, |input| input.count.missed += 1);
     }

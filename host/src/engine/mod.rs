@@ -35,7 +35,7 @@ use state::{Action, Event, State};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
@@ -254,7 +254,7 @@ impl Dataflow {
             name: input.name.clone(),
             slot: Slot(input.slot),
             timer: match input.from {
-                From::Timer(period) => Some(period),
+                plan::From::Timer(period) => Some(period),
                 _ => None,
             },
         });

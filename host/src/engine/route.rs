@@ -137,10 +137,10 @@ impl Route {
     /// Hands a tick to every reader without waiting; an input without room counts it as missed.
     pub fn send_tick(&self, message: &Message) {
         for reader in &self.table.load().readers {
-            if let Reader::Queue(target) | Reader::Inline(target, _) = reader {
-                if target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full {
-                    target.mailbox.missed(target.slot);
-                }
+            if let Reader::Queue(target) | Reader::Inline(target, _) = reader
+                && target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full
+            {
+                target.mailbox.missed(target.slot);
             }
         }
     }
