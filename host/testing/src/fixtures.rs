@@ -91,7 +91,7 @@ fn build(profile: Profile) -> Result<PathBuf, String> {
     let (name, folder) = profile.names();
     let target = cargo_build(
         &repo_root().join("host/testing/fixtures"),
-        &["--workspace"],
+        profile.packages(),
         name,
     )?;
     Ok(target.join(folder))
