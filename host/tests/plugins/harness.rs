@@ -5,7 +5,7 @@
 use host::plugin::info::KindInfo;
 use host::plugin::preflight::Isolation;
 use host::plugin::{Copies, LoadError, Loader, LoaderOptions, Plugin};
-use host_testing::{fixtures, fresh_dir};
+use host_testing::{cc, fixtures, fresh_dir, repo_root};
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{
     Callbacks, CreateWith, Event, Heap, Instance, LogLine, NodeFailure, Room, SaveError, Table,
@@ -209,6 +209,11 @@ impl Recorder {
         })
     }
 
+    /// Refuses to send from now on.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
     /// Panics in one of the callbacks from now on.
     pub fn panic_in(&self, panics: Panics) {
         *lock(&self.panics) = panics;
@@ -410,7 +415,7 @@ impl Running {
 
     /// Closes its outputs and destroys it.
     pub fn destroy(&mut self) {
-        self.recorder.closed.store(true, Ordering::SeqCst);
+        self.recorder.close();
         drop(self.instance.take());
     }
 
@@ -517,5 +522,45 @@ pub fn error(loader: &Loader, path: &Path) -> LoadError {
     match loader.load(path) {
         Ok(_) => panic!("{} was loaded", path.display()),
         Err(error) => error,
+    }
+}
+
+/// A folder in which plugins in C are compiled.
+pub struct Workshop {
+    pub folder: tempfile::TempDir,
+}
+
+impl Workshop {
+    pub fn new() -> Self {
+        Self {
+            folder: fresh_dir(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Compiles C to a library of this name in a folder of this name, with the contract's header.
+    pub fn library(&self, name: &str, code: &str, args: &[&str]) -> PathBuf {
+        let library = self.path(&format!("{name}/lib{name}{}", std::env::consts::DLL_SUFFIX));
+        let source = library.with_extension("c");
+        std::fs::create_dir_all(self.path(name)).expect("a folder");
+        std::fs::write(&source, code).expect("written");
+        let include = repo_root().join("plugin-abi/include");
+        let include = format!("-I{}", include.display());
+        let args: Vec<&str> = [include.as_str(), "-std=gnu11"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
+        cc(&source, &library, &args);
+        library
+    }
+
+    /// The fixture in C, with more code behind it.
+    pub fn echo(&self, name: &str, more: &str, args: &[&str]) -> PathBuf {
+        let fixture = repo_root().join("host/testing/fixtures/c/echo.c");
+        let fixture = fixture.display().to_string().replace('\\', "/");
+        self.library(name, &format!("#include \"{fixture}\"\n{more}"), args)
     }
 }
