@@ -9,6 +9,13 @@ use std::time::Duration;
 /// Dependencies may have to be compiled.
 const COMPILING: Duration = Duration::from_secs(600);
 
+/// The profile of the fixtures.
+const PROFILE: [&str; 3] = [
+    "profile.dev.debug = 'line-tables-only'",
+    "profile.dev.package.'*'.opt-level = 1",
+    "profile.dev.package.'*'.debug = false",
+];
+
 /// Cargo in the new crate, with the dependencies that the fixtures share and no network.
 fn cargo(folder: &Path, command: &[&str]) -> Run {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -16,6 +23,7 @@ fn cargo(folder: &Path, command: &[&str]) -> Run {
     cargo
         .current_dir(folder)
         .args(command)
+        .args(PROFILE.iter().flat_map(|setting| ["--config", setting]))
         .env("CARGO_TARGET_DIR", target_dir().join("fixtures"))
         .env("CARGO_NET_OFFLINE", "true")
         .env_remove("CARGO_BUILD_TARGET")
@@ -45,7 +53,8 @@ next:
     let folder = place.path().join("tried-out");
     // The versions that this repository was built with, so that nothing has to be downloaded.
     std::fs::copy(repo_root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("copied");
-    cargo(&folder, &["fmt", "--check"]).success();
+    let formatted = Command::new("cargo").current_dir(&folder).args(["fmt", "--check"]).status();
+    assert!(formatted.expect("cargo").success(), "not formatted");
     let tested = cargo(&folder, &["test"]);
     assert!(!tested.stderr.contains("warning"), "{tested}");
     assert!(
