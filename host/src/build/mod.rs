@@ -1,8 +1,8 @@
 //! Building: runs the `build` commands of a descriptor's nodes.
 //!
 //! Invariant: each distinct build runs once; when [`run`] returns, or panics, all that it started has ended or has been
-//! killed. There is no deadline, as nobody knows how long a build takes: [`Options::stop`] ends it. Absent: a shell, and any notion
-//! of what is up to date; the commands know that themselves.
+//! killed. There is no deadline, as nobody knows how long a build takes: [`Options::stop`] ends it. Absent: a shell, and
+//! any notion of what is up to date; the commands know that themselves.
 
 mod error;
 mod job;
