@@ -18,6 +18,8 @@ pub enum Profile {
     Debug,
     /// The same with `panic = "abort"`.
     Abort,
+    /// Optimised, for benchmarks.
+    Release,
 }
 
 impl Profile {
@@ -26,6 +28,7 @@ impl Profile {
         match self {
             Profile::Debug => ("dev", "debug"),
             Profile::Abort => ("abort", "abort"),
+            Profile::Release => ("release", "release"),
         }
     }
 }
