@@ -6,8 +6,10 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+pub mod build;
 pub mod descriptor;
 pub mod engine;
+pub mod find;
 pub mod ids;
 pub mod launch;
 pub mod local;

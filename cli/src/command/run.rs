@@ -10,6 +10,7 @@ use host::ids::DataflowId;
 use host::launch::{self, Prepared};
 use host::local;
 use host::logs::LogHub;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
@@ -21,11 +22,7 @@ const LOG_DEADLINE: Duration = Duration::from_secs(5);
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let descriptor = Descriptor::read(&args.descriptor)?;
     if args.build {
-        build::run(&crate::args::BuildArgs {
-            descriptor: args.descriptor.clone(),
-            parallel: std::num::NonZeroUsize::MIN,
-            verbose: false,
-        })?;
+        build::build(&descriptor, NonZeroUsize::MIN, false)?;
     }
     let hub = logs::start(&args.logs)?;
     let outcome = run_logged(args, &descriptor, &hub);

@@ -366,7 +366,7 @@ pub fn answer(path: &Path, isolation: Isolation) -> io::Result<()> {
     });
     let loader = Loader::new(LoaderOptions {
         isolation,
-        in_place: std::env::var_os("DORA_PLUGIN_IN_PLACE").is_some_and(|value| value == "1"),
+        in_place: super::in_place_wanted(),
         level: Arc::new(AtomicU32::new(3)),
         log: Arc::new(|_, line| eprintln!("{}: {}", line.target, line.message)),
     });

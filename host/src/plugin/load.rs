@@ -63,6 +63,14 @@ pub enum LoadError {
     /// The file does not pass the file check, or the system's loader refuses it.
     #[error(transparent)]
     Refused(#[from] PreflightError),
+    /// A library that lies beside it, and that it needs, cannot be loaded.
+    #[error("its library {}: {error}", library.display())]
+    Dependency {
+        /// The library's file.
+        library: PathBuf,
+        /// What is wrong with it.
+        error: PreflightError,
+    },
     /// There is no private copy.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -231,14 +239,26 @@ impl Plugin {
 fn open_dependencies(copy: &Path, folder: &Path, machine: &Machine) -> Result<(), LoadError> {
     let report = preflight::read_file(copy)?;
     for beside in preflight::beside(&report, folder) {
+        let opened = whole(&beside.path).and_then(|()| open_library(&beside.path, machine));
+        std::mem::forget(opened.map_err(|error| LoadError::Dependency {
+            library: beside.path.clone(),
+            error,
+        })?);
         if !beside.known_by_name && !copy.starts_with(folder) {
             link(copy, &beside);
         }
-        std::mem::forget(open_library(&beside.path, machine)?);
     }
     #[cfg(windows)]
     crate::sys::dll::search_also(folder);
     Ok(())
+}
+
+/// The system's loader dies of a library that is cut short, whoever asks for it.
+fn whole(library: &Path) -> Result<(), PreflightError> {
+    match preflight::read_file(library)?.kind {
+        FileKind::Other { starts } => Err(PreflightError::NotALibrary { starts }),
+        _ => Ok(()),
+    }
 }
 
 /// A library without a name of its own is recognised by its path only: puts a link where the copy looks for it. If that
@@ -259,17 +279,17 @@ fn link(copy: &Path, beside: &Beside) {
 }
 
 #[cfg(unix)]
-fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, PreflightError> {
     use libloading::os::unix;
     // SAFETY: runs the constructors of a file that has passed the file check, or of a library that it asks for.
     let opened = unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) };
     opened
         .map(Library::from)
-        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine))
 }
 
 #[cfg(windows)]
-fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, PreflightError> {
     use libloading::os::windows;
     // Neither the current folder nor PATH: only the system's, and what has been opened by its whole path.
     let flags = windows::LOAD_LIBRARY_SEARCH_SYSTEM32 | windows::LOAD_LIBRARY_SEARCH_USER_DIRS;
@@ -277,7 +297,7 @@ fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
     let opened = unsafe { windows::Library::load_with_flags(path, flags) };
     opened
         .map(Library::from)
-        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine))
 }
 
 /// The crate keeps the system's words in the cause.

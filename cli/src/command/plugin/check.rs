@@ -3,8 +3,8 @@
 use super::counted;
 use crate::args::CheckArgs;
 use crate::terminal::{self, BAD, FAINT, GOOD, safe};
+use host::find::{find, libraries_in};
 use host::plugin::describe::{DescribeError, Describer};
-use host::plugin::find::{find, libraries_in};
 use host::plugin::info::PluginInfo;
 use serde_json::json;
 use std::io::{self, Write};

@@ -4,8 +4,8 @@ use super::schema;
 use crate::args::InspectArgs;
 use crate::terminal::{self, FAINT, HEADING, safe};
 use eyre::eyre;
+use host::find::find;
 use host::plugin::describe::{DescribeError, Describer};
-use host::plugin::find::find;
 use host::plugin::info::{ANY_PORT, KindInfo, PluginInfo, PortInfo};
 use host::plugin::preflight::{
     self, Details, FileKind, FileReport, Handshake, ImageReport, Isolation, Language, Machine,

@@ -3,8 +3,8 @@
 //! Invariant: what exists under the very name is taken as it is; only else it is a stem. Absent: whether a file is any
 //! good (`preflight`), and the paths of descriptors, which know more places (`descriptor::resolve`).
 
-use super::preflight::{self, FileKind, Machine, PreflightError};
 use crate::descriptor::resolve::{self, Places};
+use crate::plugin::preflight::{self, FileKind, Machine, PreflightError};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
