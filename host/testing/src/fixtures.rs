@@ -37,7 +37,7 @@ impl Profile {
         match self {
             Profile::Debug => &["--workspace"],
             Profile::Abort => &["--package=good-plugin", "--package=features"],
-            Profile::Release => &["--package=features"],
+            Profile::Release => &["--package=features", "--package=flow"],
         }
     }
 }
