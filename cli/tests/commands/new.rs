@@ -53,7 +53,10 @@ next:
     let folder = place.path().join("tried-out");
     // The versions that this repository was built with, so that nothing has to be downloaded.
     std::fs::copy(repo_root().join("Cargo.lock"), folder.join("Cargo.lock")).expect("copied");
-    let formatted = Command::new("cargo").current_dir(&folder).args(["fmt", "--check"]).status();
+    let formatted = Command::new("cargo")
+        .current_dir(&folder)
+        .args(["fmt", "--check"])
+        .status();
     assert!(formatted.expect("cargo").success(), "not formatted");
     let tested = cargo(&folder, &["test"]);
     assert!(!tested.stderr.contains("warning"), "{tested}");

@@ -1,7 +1,7 @@
 //! Building: runs the `build` commands of a descriptor's nodes.
 //!
-//! Invariant: each distinct build runs once; when [`run`] returns, or panics, nothing that it started is running. There
-//! is no deadline, as nobody knows how long a build takes: [`Options::stop`] ends it. Absent: a shell, and any notion
+//! Invariant: each distinct build runs once; when [`run`] returns, or panics, all that it started has ended or has been
+//! killed. There is no deadline, as nobody knows how long a build takes: [`Options::stop`] ends it. Absent: a shell, and any notion
 //! of what is up to date; the commands know that themselves.
 
 mod error;
