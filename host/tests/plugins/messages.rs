@@ -1,6 +1,8 @@
 //! What an author sees, through a loaded library: data, parameters, config, context, state.
 
-use crate::harness::{DATAFLOW, NODE, Running, address, features, kind_info, message, one_failure};
+use crate::harness::{
+    DATAFLOW, DEADLINE, NODE, Running, address, features, kind_info, message, one_failure,
+};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
