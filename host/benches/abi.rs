@@ -169,7 +169,7 @@ fn abi(criterion: &mut Criterion) {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
     let bytes = message(vec![0_u8; 1000]);
-    let nested = message(&five_children());
+    let nested = message(five_children());
 
     let mut idle = start(&plugin, "idle", "{}");
     group.bench_function("call into on_event", |bencher| {

@@ -1,14 +1,22 @@
 //! The runtime behind the `dora` command.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+)]
 
+pub mod build;
 pub mod descriptor;
 pub mod engine;
+pub mod find;
 pub mod ids;
 pub mod launch;
 pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
+mod tail;

@@ -8,7 +8,7 @@ use crate::engine::{Command, Dataflow, EngineLog, LogInput, Plan, Report, StartE
 use crate::ids::{DataflowId, NodeId};
 use crate::logs::{Level, Limit, LogHub, Origin, Record, Selection};
 use crate::plugin::preflight::Isolation;
-use crate::plugin::{Loader, LoaderOptions};
+use crate::plugin::{self, Loader, LoaderOptions};
 use plugin_abi::hosting::LogLine;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -16,15 +16,12 @@ use std::time::SystemTime;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
-/// Set to load plugins where they are, without a private copy.
-pub const IN_PLACE_VARIABLE: &str = "DORA_PLUGIN_IN_PLACE";
-
 /// The loader of this process's plugins; the lines of their libraries go to the hub.
 pub fn loader(hub: &LogHub) -> Loader {
     let lines = hub.clone();
     Loader::new(LoaderOptions {
         isolation: Isolation::Shared,
-        in_place: std::env::var_os(IN_PLACE_VARIABLE).is_some_and(|value| value == "1"),
+        in_place: plugin::in_place_wanted(),
         level: hub.level_for(None, None),
         log: Arc::new(move |library, line| {
             let origin = Origin {

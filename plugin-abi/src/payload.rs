@@ -210,6 +210,12 @@ payload! {
     [] &dyn arrow_array::Array: |data, target| arrow(data, target);
     [] &arrow_array::ArrayRef: |data, target| arrow(data, target);
     [] arrow_array::ArrayRef: |data, target| arrow(&data, target);
+    [] &arrow_array::StructArray: |data, target| arrow(data, target);
+    [] &arrow_array::BooleanArray: |data, target| arrow(data, target);
+    [] &arrow_array::FixedSizeListArray: |data, target| arrow(data, target);
+    [T: arrow_array::ArrowPrimitiveType] &arrow_array::PrimitiveArray<T>: |data, target| arrow(data, target);
+    [T: arrow_array::types::ByteArrayType] &arrow_array::GenericByteArray<T>: |data, target| arrow(data, target);
+    [O: arrow_array::OffsetSizeTrait] &arrow_array::GenericListArray<O>: |data, target| arrow(data, target);
 }
 
 fn text(text: &str, target: &Target<'_>) -> Result<(), SendError> {

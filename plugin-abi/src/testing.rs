@@ -130,6 +130,7 @@ pub struct Harness<N: Node> {
     instance: Instance<Arc<Recorder>>,
     recorder: Arc<Recorder>,
     inputs: Vec<String>,
+    closed: Vec<u32>,
     timers: Vec<Timer>,
     maker: Outputs,
     made: Arc<Recorder>,
@@ -188,6 +189,7 @@ impl<N: Node> Harness<N> {
             instance,
             recorder,
             inputs: inputs.to_vec(),
+            closed: Vec::new(),
             timers: Vec::new(),
             maker,
             made,
@@ -238,7 +240,13 @@ impl<N: Node> Harness<N> {
     /// The node has no such input.
     pub fn close(&mut self, input: &str) -> Result<Flow, NodeFailure> {
         let index = self.index(input);
+        if !self.closed.contains(&index) {
+            self.closed.push(index);
+        }
         let status = self.instance.on_event(Event::InputClosed { input: index });
+        if status == ffi::OK && self.closed.len() == self.inputs.len() {
+            return self.stop(Stop::InputsClosed);
+        }
         self.flow(status)
     }
 

@@ -17,8 +17,9 @@ mod wiring;
 mod worker;
 
 pub use clock::Clock;
+pub use mailbox::InputCount;
 pub use plan::{Chosen, NodeIndex, Plan, PlanError};
-pub use report::{NodeReport, Report};
+pub use report::{NodeReport, Report, TimerReport};
 pub use route::Tapped;
 pub use state::{Ending, START_GRACE};
 pub use wiring::LogInput;
@@ -34,7 +35,7 @@ use state::{Action, Event, State};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use timers::{Timer, Timers};
@@ -65,14 +66,14 @@ enum Told {
     Created {
         node: NodeIndex,
     },
-    NotCreated {
-        node: NodeIndex,
-        failure: NodeFailure,
-    },
     Ended {
         node: NodeIndex,
         ending: Ending,
         inputs_closed: bool,
+    },
+    /// The node's thread is gone.
+    Lost {
+        node: NodeIndex,
     },
 }
 
@@ -113,6 +114,7 @@ pub struct Dataflow {
     told: Receiver<Told>,
     clock: Arc<Clock>,
     log: Arc<dyn EngineLog>,
+    patience: Duration,
     began: Instant,
 }
 
@@ -121,9 +123,15 @@ struct Running {
     shared: Arc<SeatShared>,
     worker: usize,
     seat: SeatId,
-    slots: Vec<(String, Slot)>,
-    inline_count: Arc<AtomicU64>,
+    inputs: Vec<RunningInput>,
     ending: Option<Ending>,
+}
+
+struct RunningInput {
+    name: String,
+    slot: Slot,
+    /// Period of the timer that it reads.
+    timer: Option<Duration>,
 }
 
 struct Worker {
@@ -161,7 +169,11 @@ impl Dataflow {
         } = Wiring::new(plan, &clock);
         let mut dataflow = Self {
             id,
-            state: State::new(wiring::node_specs(plan), plan.exit_when_nodes_finish),
+            state: State::new(
+                wiring::node_specs(plan),
+                plan.exit_when_nodes_finish,
+                plan.grace,
+            ),
             nodes: Vec::new(),
             workers: Vec::new(),
             timer_routes: timers,
@@ -170,6 +182,7 @@ impl Dataflow {
             told,
             clock,
             log,
+            patience: plan.patience,
             began: Instant::now(),
         };
         let mut seats: Vec<Vec<SeatSpec>> = plan.workers.iter().map(|_| Vec::new()).collect();
@@ -221,8 +234,8 @@ impl Dataflow {
             (seat, mailbox.clone()),
             self.clock.clone(),
             self.log.clone(),
+            self.patience,
         );
-        let inline_count = Arc::new(AtomicU64::new(0));
         let inputs = planned.inputs.iter();
         let spec = SeatSpec {
             node: index,
@@ -236,18 +249,21 @@ impl Dataflow {
                 .clone()
                 .map(|input| (input.name.clone(), Slot(input.slot), input.timeout))
                 .collect(),
-            inline_count: inline_count.clone(),
         };
-        let slots = inputs
-            .map(|input| (input.name.clone(), Slot(input.slot)))
-            .collect();
+        let inputs = inputs.map(|input| RunningInput {
+            name: input.name.clone(),
+            slot: Slot(input.slot),
+            timer: match input.from {
+                plan::From::Timer(period) => Some(period),
+                _ => None,
+            },
+        });
         (
             Running {
                 shared,
                 worker: planned.worker,
                 seat,
-                slots,
-                inline_count,
+                inputs: inputs.collect(),
                 ending: None,
             },
             spec,
@@ -285,15 +301,7 @@ impl Dataflow {
             }));
             if outcome.is_err() {
                 for node in nodes {
-                    let ending = Ending::Failed {
-                        failure: engine_fault(),
-                        last_input: None,
-                    };
-                    let _ = tell.blocking_send(Told::Ended {
-                        node,
-                        ending,
-                        inputs_closed: true,
-                    });
+                    let _ = tell.blocking_send(Told::Lost { node });
                 }
             }
         };
@@ -350,7 +358,7 @@ impl Dataflow {
                 Action::Create {
                     node,
                     restart_count,
-                } => self.order(node, Order::Create { restart_count }),
+                } => self.create(node, restart_count),
                 Action::Go(node) => self.order(node, Order::Go),
                 Action::Started => self.start_timers(),
                 Action::Stop(node) => self.stop(node),
@@ -375,10 +383,18 @@ impl Dataflow {
         }
     }
 
+    fn create(&self, node: NodeIndex, restart_count: u32) {
+        if let Some(running) = self.nodes.get(node) {
+            // Here and not on the node's thread, so that a stop that follows is not undone.
+            running.shared.let_send(restart_count);
+        }
+        self.order(node, Order::Create { restart_count });
+    }
+
     fn stop(&self, node: NodeIndex) {
         if let Some(running) = self.nodes.get(node) {
             // Before the order, so that a callback that waits for a reader ends and takes it.
-            running.shared.set_stopping(true);
+            running.shared.stop_sending();
         }
         self.order(node, Order::Stop);
     }
@@ -414,7 +430,7 @@ impl Dataflow {
         let Some(running) = self.nodes.get_mut(node) else {
             return;
         };
-        running.shared.set_stopping(true);
+        running.shared.stop_sending();
         let level = if ending.is_failure() { 1 } else { 4 };
         self.log
             .engine(level, Some(&running.shared.id), &ending.to_string());
@@ -423,16 +439,17 @@ impl Dataflow {
             output.route.close();
         }
         if let Some(worker) = self.workers.get(running.worker) {
-            for (_, slot) in &running.slots {
-                worker.mailbox.shut(*slot);
+            for input in &running.inputs {
+                worker.mailbox.shut(input.slot);
             }
         }
     }
 
     fn finish(mut self) -> Report {
-        if let Some(timers) = &mut self.timers {
+        let timers = self.timers.as_mut().map_or_else(Vec::new, |timers| {
             timers.stop();
-        }
+            timers.reports()
+        });
         let report = Report::new(
             self.id,
             self.began.elapsed(),
@@ -441,8 +458,9 @@ impl Dataflow {
                     .workers
                     .get(node.worker)
                     .map(|worker| worker.mailbox.clone());
-                node.report(self.state.restarts(index), mailbox.as_deref())
+                node.report(self.state.restarts(index), mailbox.as_deref(), &timers)
             }),
+            timers.clone(),
         );
         let stuck: Vec<usize> = self
             .nodes
@@ -464,6 +482,9 @@ impl Dataflow {
 
 impl Drop for Dataflow {
     fn drop(&mut self) {
+        for node in &self.nodes {
+            node.shared.stop_sending();
+        }
         for worker in &self.workers {
             worker.mailbox.end();
         }
@@ -479,24 +500,32 @@ impl std::fmt::Debug for Dataflow {
 }
 
 impl Running {
-    fn report(&self, restarts: u32, mailbox: Option<&Mailbox>) -> NodeReport {
-        let counts = self.slots.iter().map(|(name, slot)| {
-            let count = mailbox
-                .map(|mailbox| mailbox.count(*slot))
+    fn report(
+        &self,
+        restarts: u32,
+        mailbox: Option<&Mailbox>,
+        timers: &[TimerReport],
+    ) -> NodeReport {
+        let counts = self.inputs.iter().map(|input| {
+            let mut count = mailbox
+                .map(|mailbox| mailbox.count(input.slot))
                 .unwrap_or_default();
-            (name.clone(), count)
+            let timer = timers
+                .iter()
+                .find(|timer| Some(timer.period) == input.timer);
+            count.missed += timer.map_or(0, |timer| timer.missed);
+            (input.name.clone(), count)
         });
         let inputs: BTreeMap<_, _> = counts.collect();
         let sent = self
             .shared
             .outputs
             .iter()
-            .map(|output| (output.name.clone(), output.sent.load(Ordering::Relaxed)));
+            .map(|output| (output.name.clone(), output.route.sent()));
         NodeReport {
             id: self.shared.id.clone(),
             ending: self.ending.clone().unwrap_or(Ending::Stuck),
-            received: self.inline_count.load(Ordering::Relaxed)
-                + inputs.values().map(|count| count.taken).sum::<u64>(),
+            received: inputs.values().map(|count| count.taken).sum(),
             inputs,
             outputs: sent.collect(),
             restarts,
@@ -517,14 +546,19 @@ fn engine_fault() -> NodeFailure {
 fn event_of(told: Told) -> Event {
     match told {
         Told::Created { node } => Event::Created(node),
-        Told::NotCreated { node, failure } => {
-            Event::Ended(node, Ending::NotCreated(failure), false)
-        }
         Told::Ended {
             node,
             ending,
             inputs_closed,
         } => Event::Ended(node, ending, inputs_closed),
+        Told::Lost { node } => {
+            let failure = engine_fault();
+            let ending = Ending::Failed {
+                failure,
+                last_input: None,
+            };
+            Event::Lost(node, ending)
+        }
     }
 }
 

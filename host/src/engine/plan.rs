@@ -3,6 +3,8 @@
 //!
 //! Invariant: indices are right by construction, so the engine looks nothing up by name. Pure. Absent: threads.
 
+use super::route::PATIENCE;
+use super::state::START_GRACE;
 use crate::descriptor::{Descriptor, InputSpec, QueuePolicy, Restart, Source, ThreadPlace};
 use crate::ids::{NodeId, PortName};
 use crate::plugin::Plugin;
@@ -24,6 +26,10 @@ pub struct Plan {
     pub workers: Vec<PlannedWorker>,
     /// As in the descriptor.
     pub exit_when_nodes_finish: bool,
+    /// What nodes have for their end when the dataflow ends by itself; at first [`START_GRACE`].
+    pub grace: Duration,
+    /// A sender that has waited so long for a reader says so; at first [`PATIENCE`].
+    pub patience: Duration,
 }
 
 /// One node.
@@ -167,6 +173,8 @@ impl Plan {
             nodes,
             workers: Vec::new(),
             exit_when_nodes_finish: descriptor.exit_when_nodes_finish,
+            grace: START_GRACE,
+            patience: PATIENCE,
         };
         plan.connect(descriptor, &index)?;
         plan.seat(descriptor);

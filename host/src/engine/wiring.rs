@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::inline;
-use super::mailbox::{Mailbox, Slot};
+use super::mailbox::{Mailbox, Pushed, Slot};
 use super::plan::{From, Plan, PlannedInput, PlannedNode};
 use super::route::{Reader, Route, Target};
 use super::state::NodeSpec;
@@ -48,8 +48,10 @@ impl LogInput {
     /// because the log waits for nobody.
     pub fn push(&self, line: &str) {
         // Without memory for a line there is nothing better to do than to leave it out.
-        if let Ok(message) = Message::from_text(self.clock.now(), line, &[]) {
-            self.target.mailbox.push(self.target.slot, message);
+        if let Ok(message) = Message::from_text(self.clock.now(), line, &[])
+            && self.target.mailbox.push(self.target.slot, message).0 == Pushed::Full
+        {
+            self.target.mailbox.missed(self.target.slot);
         }
     }
 }

@@ -162,7 +162,7 @@ fn check_output(
     }
 }
 
-/// Whether the type of what is read is the one the input declares. Types are compared as text.
+/// Whether the type of what is read is the one the input declares, which may leave out what is in brackets.
 fn check_type(
     scope: &mut Scope<'_>,
     kind: &KindInfo,
@@ -186,7 +186,7 @@ fn check_type(
         }
         (Source::Output { .. }, _) => return,
     };
-    if given == wanted {
+    if plugin_abi::types::accepts(wanted, given) {
         return;
     }
     let sends = match given {
