@@ -192,6 +192,76 @@ fn logs_go_where_they_can_be_written() {
 }
 
 #[test]
+fn a_node_keeps_as_many_log_files_of_its_size_as_it_says() {
+    // Each restart is a line in the node's log.
+    let keys = "config: {count: 1}\n    restart_policy: always\n    max_restarts: 12\n";
+    let sizes = "    max_log_size: 200 B\n    max_rotated_files: 2\n\n";
+    let text = quickstart().replace("- random\n\n", &format!("- random\n    {keys}{sizes}"));
+    let folder = with_descriptor(&text);
+    let run = dora(folder.path(), &["run", "dataflow.yml"]);
+    assert_exit(&run, 0);
+    assert!(run.stderr.contains("finished (12 restarts)"), "{run}");
+    let out = std::fs::read_dir(folder.path().join("out")).expect("made");
+    let dataflow = out.into_iter().next().expect("one").expect("entry").path();
+    let names = std::fs::read_dir(dataflow)
+        .expect("a folder")
+        .map(|entry| entry.expect("entry").file_name());
+    let mut logs: Vec<_> = names
+        .filter(|name| name.to_string_lossy().starts_with("log_random"))
+        .collect();
+    logs.sort();
+    assert_eq!(
+        logs,
+        ["log_random.txt", "log_random.txt.1", "log_random.txt.2"],
+        "{run}"
+    );
+}
+
+#[test]
+fn the_lines_of_a_node_can_be_read_by_others() {
+    let keys = "config: {count: 1}\n    restart_policy: always\n    max_restarts: 5\n    restart_delay: 0.02\n    send_logs_as: log\n\n";
+    let text = quickstart().replace("- random\n\n", &format!("- random\n    {keys}"));
+    let text = text.replace("message: status/status", "message: random/log");
+    let folder = with_descriptor(&text);
+    let run = dora(
+        folder.path(),
+        &["run", "--log-level", "debug", "dataflow.yml"],
+    );
+    // The sink takes reports only, and says what it got instead.
+    assert_exit(&run, 1);
+    assert!(
+        run.stderr
+            .contains("node `sink` failed: received unexpected message: {"),
+        "{run}"
+    );
+    assert!(run.stderr.contains(r#""node_id":"random""#), "{run}");
+}
+
+#[test]
+fn paths_start_from_the_working_folder_of_a_node() {
+    let folder = fresh_dir();
+    let library = plugins::plugin("random");
+    let name = library.file_name().expect("a file");
+    std::fs::create_dir(folder.path().join("nodes")).expect("made");
+    std::fs::copy(&library, folder.path().join("nodes").join(name)).expect("copied");
+    let node = "nodes:\n  - id: a\n    path: random\n    config: {count: 1}\n    inputs: {tick: dora/timer/millis/1}\n";
+    std::fs::write(
+        folder.path().join("dataflow.yml"),
+        format!("{node}    deploy: {{working_dir: nodes}}\n"),
+    )
+    .expect("written");
+    let run = dora(folder.path(), &["run", "dataflow.yml"]);
+    assert_exit(&run, 0);
+    std::fs::write(folder.path().join("dataflow.yml"), node).expect("written");
+    let run = dora(folder.path(), &["run", "dataflow.yml"]);
+    assert_exit(&run, 1);
+    assert!(
+        run.stderr.contains("`random` was not found; tried "),
+        "{run}"
+    );
+}
+
+#[test]
 fn build_runs_the_nodes_commands_first() {
     let text = quickstart().replace(
         "build: cargo build --release -p random",

@@ -10,7 +10,7 @@ use crate::outputs::Outputs;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::marker::PhantomData;
+use std::ptr::null;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing_core::field::{Field, Visit};
@@ -20,46 +20,81 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 static LIBRARY: AtomicPtr<Library> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
+    static CALLBACK: CallbackNow = const {
+        CallbackNow {
+            number: Cell::new(0),
+            host: Cell::new(null()),
+            last: Cell::new(0),
+        }
+    };
     /// The scopes that this thread is in. They need not end in the order in which they began.
     static SCOPES: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
-    static NEXT_SCOPE: Cell<u64> = const { Cell::new(0) };
     static SPANS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Entered {
-    scope: u64,
+/// The callback that this thread is in.
+struct CallbackNow {
+    /// Its number on this thread; 0 outside every callback.
+    number: Cell<u64>,
+    /// Its instance's table, which lives as long as the callback; null outside.
+    host: Cell<*const Host>,
+    /// The last number that was given away.
+    last: Cell<u64>,
+}
+
+/// Makes this thread speak for a node until the callback returns. Callbacks end in the reverse order of their
+/// beginnings, so this is all that most callbacks cost.
+pub(crate) struct InCallback {
+    number: u64,
     host: *const Host,
-    /// Keeps the host's table; absent for a callback, whose caller does.
-    keep: Option<Outputs>,
+}
+
+impl InCallback {
+    /// `host` lives until the guard is dropped.
+    pub(crate) fn of(host: *const Host) -> Self {
+        CALLBACK.with(|now| {
+            now.last.set(now.last.get().wrapping_add(1));
+            Self {
+                number: now.number.replace(now.last.get()),
+                host: now.host.replace(host),
+            }
+        })
+    }
+}
+
+impl Drop for InCallback {
+    fn drop(&mut self) {
+        CALLBACK.with(|now| {
+            now.number.set(self.number);
+            now.host.set(self.host);
+        });
+    }
+}
+
+/// A scope that a thread is in.
+struct Entered {
+    /// Its address is the scope's name.
+    outputs: Box<Outputs>,
+    /// The callback that it was entered in: the scope ends with it at the latest.
+    callback: u64,
 }
 
 /// Makes a thread one of a node's own while it lives; see [`Outputs::enter`].
 #[derive(Debug)]
 pub struct Scope {
-    scope: u64,
-    /// It belongs to its thread.
-    _here: PhantomData<*const ()>,
+    outputs: *const Outputs,
 }
 
 impl Scope {
     pub(crate) fn enter(outputs: Outputs) -> Self {
-        Self::push(outputs.host_ptr(), Some(outputs))
-    }
-
-    /// For the time of a callback, during which the table lives anyway.
-    pub(crate) fn callback(host: *const Host) -> Self {
-        Self::push(host, None)
-    }
-
-    fn push(host: *const Host, keep: Option<Outputs>) -> Self {
-        let scope = NEXT_SCOPE.get();
-        NEXT_SCOPE.set(scope.wrapping_add(1));
+        let outputs = Box::new(outputs);
+        let scope = Self {
+            outputs: &raw const *outputs,
+        };
+        let callback = CALLBACK.with(|now| now.number.get());
         // A thread that is ending has no scopes any more: its lines name the library.
-        let _ = SCOPES.try_with(|scopes| scopes.borrow_mut().push(Entered { scope, host, keep }));
-        Self {
-            scope,
-            _here: PhantomData,
-        }
+        let _ = SCOPES.try_with(|scopes| scopes.borrow_mut().push(Entered { outputs, callback }));
+        scope
     }
 }
 
@@ -69,11 +104,11 @@ impl Drop for Scope {
             let mut scopes = scopes.borrow_mut();
             let at = scopes
                 .iter()
-                .rposition(|entered| entered.scope == self.scope)?;
+                .rposition(|entered| std::ptr::eq(&raw const *entered.outputs, self.outputs))?;
             Some(scopes.remove(at))
         });
         // Giving the table back may run the host's code: outside the borrow.
-        drop(gone.ok().flatten().and_then(|entered| entered.keep));
+        drop(gone);
     }
 }
 
@@ -101,10 +136,17 @@ enum Speaker {
 }
 
 fn speaker() -> Option<Speaker> {
-    let node = SCOPES.try_with(|scopes| scopes.borrow().last().map(|entered| entered.host));
-    if let Ok(Some(host)) = node
-        && !host.is_null()
-    {
+    let (callback, host) = CALLBACK.with(|now| (now.number.get(), now.host.get()));
+    let entered = SCOPES.try_with(|scopes| {
+        let scopes = scopes.borrow();
+        let last = scopes
+            .last()
+            .filter(|entered| entered.callback == callback)?;
+        Some(last.outputs.host_ptr())
+    });
+    // The scope stays in the list while this thread is here, and the callback's table as long as the callback.
+    let host = entered.ok().flatten().unwrap_or(host);
+    if !host.is_null() {
         return Some(Speaker::Node(host));
     }
     let library = LIBRARY.load(Ordering::Acquire);

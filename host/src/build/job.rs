@@ -1,6 +1,6 @@
 //! From a descriptor to what has to be run. Pure, except that folders are made absolute.
 
-use crate::descriptor::{self, Descriptor, Node, Position, Problem, Problems, Severity, expand};
+use crate::descriptor::{self, Descriptor, Node, Position, Problem, Problems, Severity};
 use crate::ids::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,23 +86,12 @@ fn job(descriptor: &Descriptor, node: &Node) -> Result<Job, String> {
     Ok(Job {
         nodes: vec![node.id.clone()],
         at: node.at,
-        folder: folder(descriptor, node)?,
+        folder: descriptor
+            .folder_of(node)
+            .map_err(|error| error.to_string())?,
         commands: commands.collect::<Result<_, _>>()?,
         env: node.env.clone(),
     })
-}
-
-/// The node's working folder, which starts from the descriptor's.
-fn folder(descriptor: &Descriptor, node: &Node) -> Result<PathBuf, String> {
-    let folder = match &node.deploy.working_dir {
-        None => descriptor.folder().to_owned(),
-        Some(text) => {
-            let expanded = expand(text, &|name| std::env::var(name).ok());
-            let expanded = expanded.map_err(|error| format!("`working_dir`: {error}"))?;
-            descriptor.folder().join(expanded)
-        }
-    };
-    Ok(std::path::absolute(&folder).unwrap_or(folder))
 }
 
 fn command(line: &str) -> Result<CommandLine, String> {

@@ -22,7 +22,7 @@ pub use plan::{Chosen, NodeIndex, Plan, PlanError};
 pub use report::{NodeReport, Report, TimerReport};
 pub use route::Tapped;
 pub use state::{Ending, START_GRACE};
-pub use wiring::LogInput;
+pub use wiring::{LogInput, LogOutput};
 
 use crate::ids::{DataflowId, NodeId};
 use crate::sys::affinity;
@@ -110,6 +110,7 @@ pub struct Dataflow {
     workers: Vec<Worker>,
     timer_routes: Vec<Timer>,
     log_inputs: Vec<LogInput>,
+    log_outputs: Vec<LogOutput>,
     timers: Option<Timers>,
     told: Receiver<Told>,
     clock: Arc<Clock>,
@@ -166,6 +167,7 @@ impl Dataflow {
             routes,
             timers,
             log_inputs,
+            log_outputs,
         } = Wiring::new(plan, &clock);
         let mut dataflow = Self {
             id,
@@ -178,6 +180,7 @@ impl Dataflow {
             workers: Vec::new(),
             timer_routes: timers,
             log_inputs,
+            log_outputs,
             timers: None,
             told,
             clock,
@@ -324,6 +327,11 @@ impl Dataflow {
     /// The inputs that read log lines, which the engine does not make.
     pub fn log_inputs(&self) -> Vec<LogInput> {
         self.log_inputs.clone()
+    }
+
+    /// The outputs that send log lines, which the engine does not make either.
+    pub fn log_outputs(&self) -> Vec<LogOutput> {
+        self.log_outputs.clone()
     }
 
     /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left

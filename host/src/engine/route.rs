@@ -134,8 +134,8 @@ impl Route {
         }
     }
 
-    /// Hands a tick to every reader without waiting; an input without room counts it as missed.
-    pub fn send_tick(&self, message: &Message) {
+    /// Hands a tick or a line to every reader without waiting; an input without room counts it as missed.
+    pub fn send_unawaited(&self, message: &Message) {
         for reader in &self.table.load().readers {
             if let Reader::Queue(target) | Reader::Inline(target, _) = reader
                 && target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full

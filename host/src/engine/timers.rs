@@ -186,7 +186,7 @@ fn run(timers: &[Timer], null: &Schema, clock: &Clock, shared: &Shared) {
                 match Message::empty(clock.now(), null) {
                     Ok(message) => {
                         count.sent.fetch_add(1, Ordering::Relaxed);
-                        timer.route.send_tick(&message);
+                        timer.route.send_unawaited(&message);
                     }
                     Err(_) => {
                         count.missed.fetch_add(1, Ordering::Relaxed);

@@ -164,7 +164,9 @@ impl Seats {
             Order::Stop => self.with(seat, Seat::stop),
             // A thread that has outlived its instance speaks for no other.
             Order::Finish { instance } => self.with(seat, |seat| {
-                seat.is_instance(instance).then_some(Ending::Finished)
+                // After a request to stop, the order to do so follows and ends it properly.
+                let ends = seat.is_instance(instance) && !seat.spec.shared.is_stopping();
+                ends.then_some(Ending::Finished)
             }),
             Order::Fail { instance } => self.with(seat, |seat| {
                 seat.is_instance(instance)

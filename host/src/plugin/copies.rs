@@ -6,13 +6,15 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// A folder without a lock file is swept when it is older: its owner died before it could lock it.
 const LOCK_GRACE: Duration = Duration::from_secs(60);
 const LOCK: &str = "lock";
+/// Folders between a copy's own folder and the copy: what it looks for two folders above itself is still its own.
+const BETWEEN: &str = "a/b";
 
 /// The private copies of one process's plugins. Dropped, it removes them; what is mapped stays mapped.
 #[derive(Debug)]
@@ -165,8 +167,9 @@ impl Copies {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let folder = self
             .folder
-            .join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-        fs::create_dir(&folder)?;
+            .join(NEXT.fetch_add(1, Ordering::Relaxed).to_string())
+            .join(BETWEEN);
+        fs::create_dir_all(&folder)?;
         let copy = folder.join(name);
         // A reflink where the file system can.
         fs::copy(&original, &copy)?;
@@ -176,6 +179,26 @@ impl Copies {
         });
         Ok(copy)
     }
+}
+
+/// Where `link`, relative to a copy, leads; `None` when that is outside the copy's own folder.
+pub(super) fn beside_copy(copy: &Path, link: &Path) -> Option<PathBuf> {
+    let folder = copy.parent()?;
+    let own = folder
+        .ancestors()
+        .nth(Path::new(BETWEEN).components().count())?;
+    let mut at = folder.to_owned();
+    for part in link.components() {
+        match part {
+            Component::Normal(name) => at.push(name),
+            Component::ParentDir if at != own => {
+                at.pop();
+            }
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    Some(at)
 }
 
 impl Drop for Copies {
@@ -317,6 +340,23 @@ mod tests {
         let gone = second.folder().to_owned();
         drop(second);
         assert!(!gone.exists() && alive.folder().exists());
+    }
+
+    #[test]
+    fn what_lies_beside_a_copy_stays_in_its_folder() {
+        let copy = Path::new("cache/1-1-0/7/a/b/libx.so");
+        for (link, expected) in [
+            ("liby.so", Some("cache/1-1-0/7/a/b/liby.so")),
+            ("./lib/liby.so", Some("cache/1-1-0/7/a/b/lib/liby.so")),
+            ("../lib/liby.so", Some("cache/1-1-0/7/a/lib/liby.so")),
+            ("../../liby.so", Some("cache/1-1-0/7/liby.so")),
+            ("../../../liby.so", None),
+            ("lib/../../../../liby.so", None),
+            ("/liby.so", None),
+        ] {
+            let found = beside_copy(copy, Path::new(link));
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{link}");
+        }
     }
 
     #[test]

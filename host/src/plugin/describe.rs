@@ -374,12 +374,16 @@ fn read_answer(stdout: impl Read, tell: &Sender<News>) {
 /// # Errors
 /// Standard output is closed.
 pub fn answer(path: &Path, isolation: Isolation) -> io::Result<()> {
-    thread::spawn(|| {
+    let (up, is_up) = channel();
+    thread::spawn(move || {
+        // A thread that starts needs the loader's lock: it must be up before a plugin can hang with that lock held.
+        let _ = up.send(());
         let _ = io::copy(&mut io::stdin(), &mut io::sink());
         // Nobody waits for the answer any more. A plugin that hangs while it is loaded holds the loader's lock, which
         // an orderly end would wait for.
         ending::vanish();
     });
+    let _ = is_up.recv();
     let loader = Loader::new(LoaderOptions {
         isolation,
         in_place: super::in_place_wanted(),

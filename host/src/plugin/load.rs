@@ -235,7 +235,8 @@ impl Plugin {
 }
 
 /// Opens the libraries that lie where the original's search path says, by their whole paths: the copy's own `$ORIGIN`
-/// leads elsewhere. The system's loader then finds them open.
+/// leads elsewhere. The system's loader then finds them open, by their names: of two libraries of one name beside two
+/// plugins, both plugins get the first, as they would without a copy.
 fn open_dependencies(copy: &Path, folder: &Path, machine: &Machine) -> Result<(), LoadError> {
     let report = preflight::read_file(copy)?;
     for beside in preflight::beside(&report, folder) {
@@ -264,10 +265,10 @@ fn whole(library: &Path) -> Result<(), PreflightError> {
 /// A library without a name of its own is recognised by its path only: puts a link where the copy looks for it. If that
 /// fails the loader says which library it misses.
 fn link(copy: &Path, beside: &Beside) {
-    let (Some(folder), Some(link)) = (copy.parent(), &beside.link) else {
+    let at = beside.link.as_deref();
+    let Some(at) = at.and_then(|link| super::copies::beside_copy(copy, link)) else {
         return;
     };
-    let at = folder.join(link);
     if let Some(parent) = at.parent()
         && std::fs::create_dir_all(parent).is_ok()
     {

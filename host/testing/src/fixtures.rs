@@ -36,8 +36,12 @@ impl Profile {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Profile::Debug => &["--workspace"],
-            Profile::Abort => &["--package=good-plugin", "--package=features"],
-            Profile::Release => &["--package=features"],
+            Profile::Abort => &[
+                "--package=constructor-plugin",
+                "--package=features",
+                "--package=good-plugin",
+            ],
+            Profile::Release => &["--package=features", "--package=flow"],
         }
     }
 }

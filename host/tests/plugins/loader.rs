@@ -244,31 +244,49 @@ mod in_c {
 
     #[test]
     fn libraries_beside_the_original_are_found() {
-        let table: [(&str, &[&str], &str); 3] = [
-            ("named", &["-Wl,-soname,libnear.so"], "-Wl,-rpath,$ORIGIN"),
-            ("nameless", &[], "-Wl,-rpath,$ORIGIN"),
-            ("below", &[], "-Wl,-rpath,$ORIGIN/lib"),
+        let table = [
+            ("named", true, "."),
+            ("nameless", false, "."),
+            ("below", false, "lib"),
+            ("above", false, "../lib"),
+            ("further-above", false, "../../lib"),
+            ("named-far-above", true, "../../../lib"),
+            // Nobody else's folders are written to; with a name it would have been found.
+            ("far-above", false, "../../../lib"),
         ];
-        for (name, dependency_args, search) in table {
+        for (name, named, place) in table {
             for in_place in [false, true] {
+                if in_place && !matches!(name, "nameless" | "far-above") {
+                    continue;
+                }
                 let workshop = Workshop::new();
-                let near = workshop.library(
-                    "near",
-                    "int dependency(void) { return 7; }\n",
-                    dependency_args,
-                );
-                let found = format!("-L{}", workshop.path("near").display());
-                let plugin = workshop.echo(name, NEEDY, &[&found, "-lnear", search]);
-                let folder = plugin.parent().expect("a folder");
-                let folder = if name == "below" {
-                    folder.join("lib")
-                } else {
-                    folder.to_owned()
-                };
-                fs::create_dir_all(&folder).expect("a folder");
-                fs::rename(near, folder.join("libnear.so")).expect("moved");
+                // The system knows libraries by their names: each case has its own.
+                let near = format!("{name}-{in_place}");
+                let soname = format!("-Wl,-soname,lib{near}.so");
+                let args: &[&str] = if named { &[&soname] } else { &[] };
+                let code = "int dependency(void) { return 7; }\n";
+                let library = workshop.library(&near, code, args);
+                let found = format!("-L{}", workshop.path(&near).display());
+                let link = format!("-l{near}");
+                let search = format!("-Wl,-rpath,$ORIGIN/{place}");
+                let built = workshop.echo(name, NEEDY, &[&found, &link, &search]);
+                let original = workshop.path("one/two/three/libneedy.so");
+                let folder = original.parent().expect("a folder");
+                for folder in [folder.to_owned(), folder.join(place)] {
+                    fs::create_dir_all(folder).expect("a folder");
+                }
+                fs::rename(built, &original).expect("moved");
+                let place = folder
+                    .join(place)
+                    .join(library.file_name().expect("a name"));
+                fs::rename(library, place).expect("moved");
                 let bench = Bench::with(|options| options.in_place = in_place);
-                let plugin = bench.load(&plugin);
+                if name == "far-above" && !in_place {
+                    let text = bench.refusal(&original);
+                    assert!(text.contains("so, which could not be found"), "{text}");
+                    continue;
+                }
+                let plugin = bench.load(&original);
                 let mut echo = Running::start(&plugin, "c-echo", "null");
                 assert_eq!(echo.input("any", "x"), ffi::OK, "{name}");
             }
@@ -278,14 +296,14 @@ mod in_c {
     #[test]
     fn a_damaged_library_beside_a_plugin_is_an_error() {
         let workshop = Workshop::new();
-        let near = workshop.library("near", "int dependency(void) { return 7; }\n", &[]);
-        let found = format!("-L{}", workshop.path("near").display());
-        let plugin = workshop.echo("needy", NEEDY, &[&found, "-lnear", "-Wl,-rpath,$ORIGIN"]);
-        let beside = workshop.path("needy/libnear.so");
+        let near = workshop.library("damaged", "int dependency(void) { return 7; }\n", &[]);
+        let found = format!("-L{}", workshop.path("damaged").display());
+        let plugin = workshop.echo("needy", NEEDY, &[&found, "-ldamaged", "-Wl,-rpath,$ORIGIN"]);
+        let beside = workshop.path("needy/libdamaged.so");
         let bytes = fs::read(near).expect("read");
         let text = Bench::new().refusal(&plugin);
         assert!(
-            text.contains("libnear.so, which could not be found"),
+            text.contains("libdamaged.so, which could not be found"),
             "{text}"
         );
         let size = bytes.len();

@@ -1,17 +1,21 @@
 //! What an author sees, through a loaded library: data, parameters, config, context, state.
 
-use crate::harness::{DATAFLOW, NODE, Running, address, features, kind_info, message, one_failure};
+use crate::harness::{
+    DATAFLOW, DEADLINE, NODE, Running, address, features, kind_info, message, one_failure,
+};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{
     Array, ArrayRef, DictionaryArray, Int64Array, ListArray, StringArray, StructArray,
 };
 use arrow_schema::{DataType, Field};
+use host_testing::{repo_root, run};
 use plugin_abi::ffi;
 use plugin_abi::hosting::SaveError;
 use plugin_abi::meta::{Parameters, Timestamp};
 use plugin_abi::node::Stop;
 use plugin_abi::testing;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -47,7 +51,8 @@ fn one_library_exports_many_kinds_with_their_ports_and_types() {
             "fails",
             "lines",
             "pokes",
-            "ends"
+            "ends",
+            "repeats"
         ]
     );
     assert_eq!(
@@ -282,5 +287,19 @@ fn data_of_another_type_than_asked_for_are_a_clear_error() {
             .as_primitive::<arrow_array::types::UInt8Type>()
             .null_count(),
         1
+    );
+}
+
+#[test]
+fn a_node_that_sends_bytes_does_not_compile_arrow() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut tree = Command::new(cargo);
+    tree.current_dir(repo_root().join("host/testing/fixtures"))
+        .args(["tree", "--offline", "--package", "features"])
+        .args(["--edges", "normal", "--prefix", "none"]);
+    let tree = run(&mut tree, DEADLINE).success();
+    assert!(
+        tree.contains("plugin-abi") && !tree.contains("arrow"),
+        "{tree}"
     );
 }

@@ -9,6 +9,7 @@ use crate::ffi::{
 };
 use crate::message::{MakeError, Message, OwnedArray, Schema, bytes};
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -189,8 +190,11 @@ unsafe fn send<C: Callbacks>(
     schema: *const MsgSchema,
     make: impl FnOnce(&C, &Schema) -> Result<Message, MakeError>,
 ) -> Status {
-    // SAFETY: the table and the schema are alive during the call.
-    let (callbacks, schema) = unsafe { (callbacks::<C>(host), Schema::retained(schema)) };
+    // SAFETY: the table and the schema are alive during the call, and borrowed: no reference to give back.
+    let (callbacks, schema) = unsafe {
+        let schema = ManuallyDrop::new(Schema::from_raw(schema));
+        (callbacks::<C>(host), schema)
+    };
     let admitted = callbacks.admit(output, &schema);
     if admitted != OK {
         return admitted;

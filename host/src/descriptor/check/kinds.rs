@@ -215,6 +215,13 @@ fn warn_of_process_keys(scope: &mut Scope<'_>, node: &Node) {
              `process: own`",
         );
     }
+    if node.health_check_timeout.is_some() {
+        scope.warn(
+            node.at,
+            "`health_check_timeout` has no effect on a plugin that shares its process, because a callback cannot be \
+             ended there",
+        );
+    }
     if node.logs.stdout_as.is_some() {
         scope.warn(
             node.at,
