@@ -28,7 +28,7 @@ pub struct Plan {
     pub exit_when_nodes_finish: bool,
     /// What nodes have for their end when the dataflow ends by itself; at first [`START_GRACE`].
     pub grace: Duration,
-    /// A sender that has waited so long for a reader says so; at first [`PATIENCE`].
+    /// A sender that has waited so long for a reader says so; at first 5 s.
     pub patience: Duration,
 }
 

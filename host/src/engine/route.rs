@@ -61,7 +61,7 @@ pub struct Tap {
     dropped: Arc<AtomicU64>,
 }
 
-/// The receiving end of a [`Tap`]. Dropping it detaches the tap at the next message.
+/// The receiving end of a tap. Dropping it detaches the tap at the next message.
 #[derive(Debug)]
 pub struct Tapped {
     /// The messages.
