@@ -7,10 +7,11 @@ use crate::ffi::{
     self, Bytes, CreateArgs, DONE, ERR_INVALID_DATA, ERR_UNSUPPORTED, Event, Host, Library, OK,
     Status, Str,
 };
-use crate::log::{self, InCallback};
+use crate::log;
 use crate::message::Message;
 use crate::node::{Context, Flow, Input, Node, Port, Result, Stop};
 use crate::outputs::{HostRef, Outputs, SendError};
+use crate::scope::InCallback;
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, null};

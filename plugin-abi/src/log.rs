@@ -2,15 +2,14 @@
 //!
 //! Each library has statics of its own, so the host's subscriber never sees a plugin's lines: this one takes them,
 //! asks the host's level and passes them on. Invariant: a line of a callback, or of a thread within
-//! [`Outputs::enter`], carries its node; every other line carries the library. Absent: formatting and filters.
+//! [`crate::outputs::Outputs::enter`], carries its node (`scope`); every other line carries the library. Absent:
+//! formatting and filters.
 
 use crate::failure::Failure;
 use crate::ffi::{Host, Library, LogRecord, Str};
-use crate::outputs::Outputs;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::ptr::null;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing_core::field::{Field, Visit};
@@ -20,96 +19,7 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 static LIBRARY: AtomicPtr<Library> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static CALLBACK: CallbackNow = const {
-        CallbackNow {
-            number: Cell::new(0),
-            host: Cell::new(null()),
-            last: Cell::new(0),
-        }
-    };
-    /// The scopes that this thread is in. They need not end in the order in which they began.
-    static SCOPES: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
     static SPANS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The callback that this thread is in.
-struct CallbackNow {
-    /// Its number on this thread; 0 outside every callback.
-    number: Cell<u64>,
-    /// Its instance's table, which lives as long as the callback; null outside.
-    host: Cell<*const Host>,
-    /// The last number that was given away.
-    last: Cell<u64>,
-}
-
-/// Makes this thread speak for a node until the callback returns. Callbacks end in the reverse order of their
-/// beginnings, so this is all that most callbacks cost.
-pub(crate) struct InCallback {
-    number: u64,
-    host: *const Host,
-}
-
-impl InCallback {
-    /// `host` lives until the guard is dropped.
-    pub(crate) fn of(host: *const Host) -> Self {
-        CALLBACK.with(|now| {
-            now.last.set(now.last.get().wrapping_add(1));
-            Self {
-                number: now.number.replace(now.last.get()),
-                host: now.host.replace(host),
-            }
-        })
-    }
-}
-
-impl Drop for InCallback {
-    fn drop(&mut self) {
-        CALLBACK.with(|now| {
-            now.number.set(self.number);
-            now.host.set(self.host);
-        });
-    }
-}
-
-/// A scope that a thread is in.
-struct Entered {
-    /// Its address is the scope's name.
-    outputs: Box<Outputs>,
-    /// The callback that it was entered in: the scope ends with it at the latest.
-    callback: u64,
-}
-
-/// Makes a thread one of a node's own while it lives; see [`Outputs::enter`].
-#[derive(Debug)]
-pub struct Scope {
-    outputs: *const Outputs,
-}
-
-impl Scope {
-    pub(crate) fn enter(outputs: Outputs) -> Self {
-        let outputs = Box::new(outputs);
-        let scope = Self {
-            outputs: &raw const *outputs,
-        };
-        let callback = CALLBACK.with(|now| now.number.get());
-        // A thread that is ending has no scopes any more: its lines name the library.
-        let _ = SCOPES.try_with(|scopes| scopes.borrow_mut().push(Entered { outputs, callback }));
-        scope
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        let gone = SCOPES.try_with(|scopes| {
-            let mut scopes = scopes.borrow_mut();
-            let at = scopes
-                .iter()
-                .rposition(|entered| std::ptr::eq(&raw const *entered.outputs, self.outputs))?;
-            Some(scopes.remove(at))
-        });
-        // Giving the table back may run the host's code: outside the borrow.
-        drop(gone);
-    }
 }
 
 /// Takes over the library's lines. Called by the entry, once per library.
@@ -136,17 +46,7 @@ enum Speaker {
 }
 
 fn speaker() -> Option<Speaker> {
-    let (callback, host) = CALLBACK.with(|now| (now.number.get(), now.host.get()));
-    let entered = SCOPES.try_with(|scopes| {
-        let scopes = scopes.borrow();
-        let last = scopes
-            .last()
-            .filter(|entered| entered.callback == callback)?;
-        Some(last.outputs.host_ptr())
-    });
-    // The scope stays in the list while this thread is here, and the callback's table as long as the callback.
-    let host = entered.ok().flatten().unwrap_or(host);
-    if !host.is_null() {
+    if let Some(host) = crate::scope::host() {
         return Some(Speaker::Node(host));
     }
     let library = LIBRARY.load(Ordering::Acquire);

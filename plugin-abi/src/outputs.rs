@@ -4,11 +4,11 @@
 //! outlives its node is refused, not a crash. Absent: how the data become Arrow structs (`payload`).
 
 use crate::ffi::{self, Host, HostBuf, Status, Str};
-use crate::log::Scope;
 use crate::message::{Number, Schema};
 use crate::meta::Parameters;
 use crate::node::Kind;
 use crate::payload::{self, Payload, Target};
+use crate::scope::Scope;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::{Arc, OnceLock};
 
