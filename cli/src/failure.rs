@@ -14,7 +14,9 @@ pub fn report(error: &Report) -> ExitCode {
     let mut stderr = terminal::stderr();
     // Nothing can be told when standard error is closed.
     let _ = write(&mut stderr, error);
-    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+    // A descriptor's problems are the user's to mend: where in this program they were found says nothing about them.
+    let asked = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
+    if asked && !error.is::<Problems>() {
         let _ = writeln!(stderr, "\n{error:?}");
     }
     ExitCode::FAILURE
