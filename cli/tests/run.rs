@@ -219,22 +219,27 @@ fn a_node_keeps_as_many_log_files_of_its_size_as_it_says() {
 
 #[test]
 fn the_lines_of_a_node_can_be_read_by_others() {
-    let keys = "config: {count: 1}\n    restart_policy: always\n    max_restarts: 5\n    restart_delay: 0.02\n    send_logs_as: log\n\n";
-    let text = quickstart().replace("- random\n\n", &format!("- random\n    {keys}"));
-    let text = text.replace("message: status/status", "message: random/log");
-    let folder = with_descriptor(&text);
-    let run = dora(
-        folder.path(),
-        &["run", "--log-level", "debug", "dataflow.yml"],
+    let keys = "config: {count: 1}\n    restart_policy: always\n    max_restarts: 5\n    restart_delay: 0.02\n";
+    let text = quickstart().replace(
+        "- random\n\n",
+        &format!("- random\n    {keys}    send_logs_as: log\n\n"),
     );
-    // The sink takes reports only, and says what it got instead.
-    assert_exit(&run, 1);
-    assert!(
-        run.stderr
-            .contains("node `sink` failed: received unexpected message: {"),
-        "{run}"
-    );
-    assert!(run.stderr.contains(r#""node_id":"random""#), "{run}");
+    for source in ["random/log", "dora/logs", "dora/logs/info/random"] {
+        let text = text.replace("message: status/status", &format!("message: {source}"));
+        let folder = with_descriptor(&text);
+        let run = dora(folder.path(), &["run", "dataflow.yml"]);
+        // The sink takes reports only, and says what it got instead.
+        assert_exit(&run, 1);
+        assert!(
+            run.stderr
+                .contains("node `sink` failed: received unexpected message: {"),
+            "{source}: {run}"
+        );
+        assert!(
+            run.stderr.contains(r#""node_id":"random""#),
+            "{source}: {run}"
+        );
+    }
 }
 
 #[test]
