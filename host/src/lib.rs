@@ -8,8 +8,10 @@
 
 pub mod codec;
 pub mod control;
+pub mod build;
 pub mod descriptor;
 pub mod engine;
+pub mod find;
 pub mod ids;
 pub mod launch;
 pub mod link;
@@ -17,5 +19,7 @@ pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
+mod tail;

@@ -84,7 +84,17 @@ fn lower_modules_do_not_name_higher_ones() {
                 "std::process",
             ],
         ),
-        ("sys", &["crate::"]),
+        (
+            "sys",
+            &[
+                "crate::descriptor",
+                "crate::plugin",
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "tokio",
+            ],
+        ),
     ];
     for (module, words) in higher {
         assert_eq!(naming(&host().join(module), words), [""; 0], "{module}");

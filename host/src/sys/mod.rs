@@ -6,3 +6,5 @@ pub mod affinity;
 #[cfg(windows)]
 pub mod dll;
 pub mod memory_lock;
+pub mod ending;
+pub mod family;
