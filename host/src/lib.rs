@@ -7,6 +7,8 @@
 )]
 
 pub mod control;
+pub mod coordinator;
+pub mod daemon;
 pub mod descriptor;
 pub mod engine;
 pub mod ids;

@@ -6,6 +6,7 @@
 
 mod client;
 mod dataflow;
+mod event;
 mod ledger;
 mod machine;
 mod orders;
@@ -14,6 +15,7 @@ mod start;
 mod state;
 mod views;
 
+pub use event::{Action, Event, Note};
 pub use ledger::{Ledger, MAX_RECORDS, Record};
 pub use placement::{Candidate, place};
-pub use state::{Action, Event, MAX_LIVE, Note, State};
+pub use state::{MAX_LIVE, State};

@@ -1,0 +1,436 @@
+//! Queries of the `dora` command: what they set in motion, and when they are answered. Pure.
+//!
+//! Invariant: a query is answered once; one that is repeated with the same request id sets nothing in motion again and
+//! gets the answer of the first.
+
+use super::event::Action;
+use super::state::State;
+use crate::control::{
+    CallId, ClientReply, ClientRequest, DestroyError, Ended, RequestId, Start, StartError, Started,
+    StopError, Target, TargetError, Verb,
+};
+use crate::ids::DataflowId;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Requests that are remembered, and starts that were refused.
+const MAX_REMEMBERED: usize = 1024;
+
+/// What a client waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Wait {
+    Start(DataflowId),
+    /// Until then it should have stopped.
+    Stop(DataflowId, Duration),
+    End(DataflowId),
+    Destroy,
+}
+
+#[derive(Debug, Clone)]
+struct Waiting {
+    call: CallId,
+    wait: Wait,
+    /// When it is told the progress.
+    until: Duration,
+}
+
+/// Clients that wait, and what they have asked before.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clients {
+    waiting: Vec<Waiting>,
+    asked: BTreeMap<RequestId, Wait>,
+    asked_order: VecDeque<RequestId>,
+    refused: BTreeMap<DataflowId, StartError>,
+}
+
+impl Clients {
+    /// When the first that waits is told the progress.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.waiting.iter().map(|it| it.until).min()
+    }
+
+    /// Remembers why a dataflow was not even begun.
+    pub fn refuse(&mut self, dataflow: DataflowId, error: StartError) {
+        self.refused.insert(dataflow, error);
+        while self.refused.len() > MAX_REMEMBERED {
+            // Ids are in the order of their time.
+            self.refused.pop_first();
+        }
+    }
+
+    fn remember(&mut self, request: RequestId, wait: Wait) {
+        if self.asked.insert(request, wait).is_none() {
+            self.asked_order.push_back(request);
+        }
+        while self.asked_order.len() > MAX_REMEMBERED {
+            if let Some(oldest) = self.asked_order.pop_front() {
+                self.asked.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl State {
+    /// A query of a client.
+    pub(super) fn client(
+        &mut self,
+        call: CallId,
+        request: ClientRequest,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) {
+        let wait = match self.clients.asked.get(&request.request) {
+            Some(wait) => Ok(wait.clone()),
+            None => self.ask(request.verb, now, out),
+        };
+        match wait {
+            Ok(wait) => {
+                self.clients.remember(request.request, wait.clone());
+                let until = now + self.timing.poll;
+                self.clients.waiting.push(Waiting { call, wait, until });
+            }
+            Err(reply) => Self::reply(call, *reply, out),
+        }
+    }
+
+    /// Sets something in motion and says what to wait for, or answers.
+    fn ask(
+        &mut self,
+        verb: Verb,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) -> Result<Wait, Box<ClientReply>> {
+        let reply = match verb {
+            Verb::Start(start) => return Ok(self.ask_start(*start, now, out)),
+            Verb::Stop {
+                target,
+                grace,
+                force,
+            } => {
+                return self
+                    .ask_stop(&target, grace, force, now)
+                    .map_err(|error| Box::new(ClientReply::NoTarget(error)));
+            }
+            Verb::Restart {
+                target,
+                dataflow,
+                grace,
+                force,
+            } => {
+                return self
+                    .ask_restart(&target, dataflow, (grace, force), now)
+                    .map_err(|error| Box::new(ClientReply::NoTarget(error)));
+            }
+            Verb::Wait(dataflow) => match self.knows(dataflow) {
+                true => return Ok(Wait::End(dataflow)),
+                false => ClientReply::NoTarget(self.unknown(dataflow.to_string())),
+            },
+            Verb::Destroy => {
+                self.begin_end(true, now);
+                return Ok(Wait::Destroy);
+            }
+            Verb::List => ClientReply::List(self.list()),
+            Verb::Nodes(target) => match self.targets(target.as_ref()) {
+                Ok(targets) => ClientReply::Nodes(self.nodes(&targets)),
+                Err(error) => ClientReply::NoTarget(error),
+            },
+            Verb::Status => ClientReply::Status(self.status(now)),
+            Verb::Locate(target) => match self.locate(&target) {
+                Ok(located) => ClientReply::Located(located),
+                Err(error) => ClientReply::NoTarget(error),
+            },
+            Verb::Topics(target) => match self.targets(target.as_ref()) {
+                Ok(targets) => ClientReply::Topics(self.topics(&targets)),
+                Err(error) => ClientReply::NoTarget(error),
+            },
+            Verb::Clean => {
+                let cleaned = self.ledger.clean();
+                if cleaned > 0 {
+                    out.push(Action::Persist);
+                }
+                ClientReply::Cleaned(cleaned)
+            }
+        };
+        Err(Box::new(reply))
+    }
+
+    fn ask_start(&mut self, start: Start, now: Duration, out: &mut Vec<Action>) -> Wait {
+        let id = start.dataflow;
+        // One that was meant for a coordinator before this one may run, or may have been undone.
+        if !self.knows(id) && start.coordinator == self.epoch {
+            self.begin(start, now, out);
+        }
+        Wait::Start(id)
+    }
+
+    fn ask_stop(
+        &mut self,
+        target: &Target,
+        grace: Duration,
+        force: bool,
+        now: Duration,
+    ) -> Result<Wait, TargetError> {
+        let id = self.target(target)?;
+        // Being ended since before this coordinator, and nobody has told of it yet.
+        let mut until = now + grace + self.timing.stop;
+        if let Some(dataflow) = self.live.get_mut(&id) {
+            if let Some(then) = dataflow.then.take() {
+                self.clients.refuse(then.dataflow, StartError::Stopped);
+            }
+            dataflow.ask_stop(grace, force, now, &self.timing);
+            until = dataflow.stop.map_or(until, |stop| stop.until);
+        }
+        Ok(Wait::Stop(id, until))
+    }
+
+    fn ask_restart(
+        &mut self,
+        target: &Target,
+        new: DataflowId,
+        (grace, force): (Duration, bool),
+        now: Duration,
+    ) -> Result<Wait, TargetError> {
+        if self.knows(new) {
+            return Ok(Wait::Start(new));
+        }
+        let id = self.target(target)?;
+        let epoch = self.epoch;
+        let Some(dataflow) = self.live.get_mut(&id) else {
+            return Err(self.over(target, id));
+        };
+        let then = dataflow.then.get_or_insert_with(|| {
+            let old = &dataflow.prepare;
+            Box::new(Start {
+                dataflow: new,
+                coordinator: epoch,
+                descriptor: old.descriptor.clone(),
+                folder: old.folder.clone(),
+                name: old.name.clone(),
+                env: old.env.clone(),
+            })
+        });
+        let new = then.dataflow;
+        dataflow.ask_stop(grace, force, now, &self.timing);
+        Ok(Wait::Start(new))
+    }
+
+    /// Whether anything is known of a dataflow.
+    fn knows(&self, id: DataflowId) -> bool {
+        let follows = |it: &super::dataflow::Dataflow| {
+            let then = it.then.as_ref();
+            then.is_some_and(|then| then.dataflow == id)
+        };
+        self.live.contains_key(&id)
+            || self.ledger.get(id).is_some()
+            || self.clients.refused.contains_key(&id)
+            || self.live.values().any(follows)
+    }
+
+    /// The dataflow that a target names: one that runs, or is being ended.
+    pub(super) fn target(&self, target: &Target) -> Result<DataflowId, TargetError> {
+        let several = |ids: &[DataflowId]| TargetError::Several {
+            among: ids.iter().map(|id| self.label(*id)).collect(),
+        };
+        match target {
+            Target::Only => match self.live.keys().copied().collect::<Vec<_>>().as_slice() {
+                [] => Err(TargetError::NoneRuns),
+                [only] => Ok(*only),
+                ids => Err(several(ids)),
+            },
+            Target::Id(id) if self.live.contains_key(id) => Ok(*id),
+            Target::Id(id) => match self.ledger.get(*id) {
+                Some(record) if !record.settled => Ok(*id),
+                Some(_) => Err(self.over(target, *id)),
+                None => Err(self.unknown(id.to_string())),
+            },
+            Target::Name(name) => match self.named(name).collect::<Vec<_>>().as_slice() {
+                [only] => Ok(*only),
+                [] => {
+                    let named = |ended: &Ended| ended.name.as_ref() == Some(name);
+                    let mut over = self.ledger.shown().rev().map(|record| &record.ended);
+                    match over.find(|ended| named(ended)) {
+                        Some(ended) => Err(self.over(target, ended.dataflow)),
+                        None => Err(self.unknown(name.clone())),
+                    }
+                }
+                ids => Err(TargetError::Several {
+                    among: ids.iter().map(DataflowId::to_string).collect(),
+                }),
+            },
+        }
+    }
+
+    /// The dataflow of a target, or all that run.
+    fn targets(&self, target: Option<&Target>) -> Result<Vec<DataflowId>, TargetError> {
+        match target {
+            Some(target) => Ok(vec![self.target(target)?]),
+            None => Ok(self.live.keys().copied().collect()),
+        }
+    }
+
+    fn label(&self, id: DataflowId) -> String {
+        let name = self.live.get(&id).and_then(|it| it.prepare.name.clone());
+        name.unwrap_or_else(|| id.to_string())
+    }
+
+    fn unknown(&self, target: String) -> TargetError {
+        TargetError::Unknown {
+            target,
+            running: self.live.keys().map(|id| self.label(*id)).collect(),
+        }
+    }
+
+    fn over(&self, target: &Target, dataflow: DataflowId) -> TargetError {
+        let target = match target {
+            Target::Name(name) => name.clone(),
+            Target::Only | Target::Id(_) => dataflow.to_string(),
+        };
+        TargetError::Over { target, dataflow }
+    }
+
+    /// Answers every client whose answer is there, and tells the progress to those that have waited long enough.
+    pub(super) fn answer_clients(&mut self, now: Duration, out: &mut Vec<Action>) {
+        let waiting = std::mem::take(&mut self.clients.waiting);
+        for it in waiting {
+            match self.answer(&it.wait, now, out) {
+                Some(reply) => Self::reply(it.call, reply, out),
+                None if now >= it.until => {
+                    let progress = self.progress(it.wait.dataflow());
+                    Self::reply(it.call, progress, out);
+                }
+                None => self.clients.waiting.push(it),
+            }
+        }
+    }
+
+    /// The coordinator ends: nobody is left waiting.
+    pub(super) fn farewell(&mut self, now: Duration, out: &mut Vec<Action>) {
+        for it in std::mem::take(&mut self.clients.waiting) {
+            let reply = match it.wait {
+                Wait::Destroy => ClientReply::Destroyed(self.destroyed()),
+                ref wait => match self.answer(wait, now, out) {
+                    Some(reply) => reply,
+                    None => self.progress(wait.dataflow()),
+                },
+            };
+            Self::reply(it.call, reply, out);
+        }
+    }
+
+    fn destroyed(&self) -> Result<(), DestroyError> {
+        let machines = self.staying();
+        match machines.is_empty() {
+            true => Ok(()),
+            false => Err(DestroyError::TimedOut { machines }),
+        }
+    }
+
+    fn answer(&mut self, wait: &Wait, now: Duration, out: &mut Vec<Action>) -> Option<ClientReply> {
+        match wait {
+            Wait::Start(id) => self.answer_start(*id, now, out).map(ClientReply::Start),
+            Wait::Stop(id, until) => match self.live.get(id) {
+                Some(dataflow) if now >= *until => {
+                    let error = StopError::TimedOut {
+                        dataflow: *id,
+                        machines: dataflow.awaited(),
+                        limit: dataflow.stop.map_or(Duration::ZERO, |stop| stop.grace)
+                            + self.timing.stop,
+                    };
+                    Some(ClientReply::Stop(Err(error)))
+                }
+                _ => self.ended(*id).map(|ended| ClientReply::Stop(Ok(ended))),
+            },
+            Wait::End(id) => self.ended(*id).map(|it| ClientReply::Ended(Box::new(it))),
+            // With the farewell.
+            Wait::Destroy => None,
+        }
+    }
+
+    fn ended(&self, id: DataflowId) -> Option<Ended> {
+        let record = self.ledger.get(id).filter(|record| record.settled)?;
+        Some(record.ended.clone())
+    }
+
+    fn answer_start(
+        &mut self,
+        id: DataflowId,
+        now: Duration,
+        out: &mut Vec<Action>,
+    ) -> Option<Result<Started, StartError>> {
+        if let Some(dataflow) = self.live.get(&id) {
+            let undone = dataflow.error.as_ref().filter(|_| {
+                // Told once it is undone, but not too late.
+                dataflow.stop.is_some_and(|stop| now >= stop.until)
+            });
+            if let Some(error) = undone {
+                return Some(Err(error.clone()));
+            }
+            let started = dataflow.started && dataflow.error.is_none();
+            return started.then(|| {
+                let placed =
+                    |(machine, share): (&crate::ids::MachineId, &super::dataflow::Share)| {
+                        (machine.clone(), share.nodes.clone())
+                    };
+                Ok(Started {
+                    dataflow: id,
+                    name: dataflow.prepare.name.clone(),
+                    machines: dataflow.shares.iter().map(placed).collect(),
+                    warnings: dataflow.warnings.clone(),
+                })
+            });
+        }
+        if let Some(error) = self.clients.refused.get(&id) {
+            return Some(Err(error.clone()));
+        }
+        if let Some(record) = self.ledger.get(id) {
+            let ended = &record.ended;
+            return match (&ended.error, record.settled) {
+                (Some(error), true) => Some(Err(error.clone())),
+                (None, true) => Some(Ok(Started {
+                    dataflow: id,
+                    name: ended.name.clone(),
+                    machines: ended
+                        .machines
+                        .iter()
+                        .map(|machine| {
+                            let nodes = ended.rows.iter().filter(|row| row.machine == *machine);
+                            (machine.clone(), nodes.map(|row| row.node.clone()).collect())
+                        })
+                        .collect(),
+                    warnings: crate::descriptor::Problems::default(),
+                })),
+                (_, false) => None,
+            };
+        }
+        if self.knows(id) || self.is_recovering() {
+            return None;
+        }
+        // Nobody knows it: whatever of it comes up later is to be stopped.
+        self.ledger.enter(never_begun(id), true);
+        out.push(Action::Persist);
+        Some(Err(StartError::CoordinatorRestarted))
+    }
+}
+
+impl Wait {
+    fn dataflow(&self) -> Option<DataflowId> {
+        match self {
+            Self::Start(id) | Self::Stop(id, _) | Self::End(id) => Some(*id),
+            Self::Destroy => None,
+        }
+    }
+}
+
+fn never_begun(dataflow: DataflowId) -> Ended {
+    Ended {
+        dataflow,
+        name: None,
+        started: false,
+        stopped: false,
+        error: Some(StartError::CoordinatorRestarted),
+        rows: Vec::new(),
+        took: Duration::ZERO,
+        machines: Vec::new(),
+        unreachable: Vec::new(),
+    }
+}
