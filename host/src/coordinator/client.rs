@@ -4,6 +4,7 @@
 //! gets the answer of the first.
 
 use super::event::Action;
+use super::ledger::Standing;
 use super::state::State;
 use crate::control::{
     CallId, ClientReply, ClientRequest, DestroyError, Ended, RequestId, Start, StartError, Started,
@@ -108,7 +109,7 @@ impl State {
                 force,
             } => {
                 return self
-                    .ask_stop(&target, grace, force, now)
+                    .ask_stop(&target, grace, force, now, out)
                     .map_err(|error| Box::new(ClientReply::NoTarget(error)));
             }
             Verb::Restart {
@@ -169,6 +170,7 @@ impl State {
         grace: Duration,
         force: bool,
         now: Duration,
+        out: &mut Vec<Action>,
     ) -> Result<Wait, TargetError> {
         let id = self.target(target)?;
         // Being ended since before this coordinator, and nobody has told of it yet.
@@ -179,6 +181,9 @@ impl State {
             }
             dataflow.ask_stop(grace, force, now, &self.timing);
             until = dataflow.stop.map_or(until, |stop| stop.until);
+        } else if self.is_missing(id) {
+            self.ledger.end(id);
+            out.push(Action::Persist);
         }
         Ok(Wait::Stop(id, until))
     }
@@ -239,17 +244,18 @@ impl State {
             },
             Target::Id(id) if self.live.contains_key(id) => Ok(*id),
             Target::Id(id) => match self.ledger.get(*id) {
-                Some(record) if !record.settled => Ok(*id),
+                Some(record) if !record.is_over() => Ok(*id),
                 Some(_) => Err(self.over(target, *id)),
                 None => Err(self.unknown(id.to_string())),
             },
             Target::Name(name) => match self.named(name).collect::<Vec<_>>().as_slice() {
                 [only] => Ok(*only),
                 [] => {
-                    let named = |ended: &Ended| ended.name.as_ref() == Some(name);
-                    let mut over = self.ledger.shown().rev().map(|record| &record.ended);
-                    match over.find(|ended| named(ended)) {
-                        Some(ended) => Err(self.over(target, ended.dataflow)),
+                    let mut records = self.ledger.shown().rev();
+                    let found = records.find(|it| it.ended.name.as_ref() == Some(name));
+                    match found.map(|record| (record.ended.dataflow, record.is_over())) {
+                        Some((id, true)) => Err(self.over(target, id)),
+                        Some((id, false)) => Ok(id),
                         None => Err(self.unknown(name.clone())),
                     }
                 }
@@ -266,6 +272,13 @@ impl State {
             Some(target) => Ok(vec![self.target(target)?]),
             None => Ok(self.live.keys().copied().collect()),
         }
+    }
+
+    /// Whether it ran under a coordinator before this one, and nobody has told of it since.
+    fn is_missing(&self, id: DataflowId) -> bool {
+        let record = self.ledger.get(id);
+        let runs = record.is_some_and(|record| record.standing == Standing::Runs);
+        runs && !self.live.contains_key(&id)
     }
 
     fn label(&self, id: DataflowId) -> String {
@@ -338,17 +351,28 @@ impl State {
                     };
                     Some(ClientReply::Stop(Err(error)))
                 }
-                _ => self.ended(*id).map(|ended| ClientReply::Stop(Ok(ended))),
+                _ => self.ended(*id).map(|ended| {
+                    ended.map_or_else(ClientReply::NoTarget, |it| ClientReply::Stop(Ok(it)))
+                }),
             },
-            Wait::End(id) => self.ended(*id).map(|it| ClientReply::Ended(Box::new(it))),
+            Wait::End(id) => self.ended(*id).map(|ended| {
+                ended.map_or_else(ClientReply::NoTarget, |it| ClientReply::Ended(Box::new(it)))
+            }),
             // With the farewell.
             Wait::Destroy => None,
         }
     }
 
-    fn ended(&self, id: DataflowId) -> Option<Ended> {
-        let record = self.ledger.get(id).filter(|record| record.settled)?;
-        Some(record.ended.clone())
+    /// The end of a dataflow, if it is over; an error when nothing is known of it any more.
+    fn ended(&self, id: DataflowId) -> Option<Result<Ended, TargetError>> {
+        if let Some(record) = self.ledger.get(id) {
+            return record.is_over().then(|| Ok(record.ended.clone()));
+        }
+        if let Some(error) = self.clients.refused.get(&id) {
+            return Some(Ok(never_begun(id, error.clone())));
+        }
+        let unknown = !self.knows(id) && !self.is_recovering();
+        unknown.then(|| Err(self.unknown(id.to_string())))
     }
 
     fn answer_start(
@@ -384,9 +408,9 @@ impl State {
         }
         if let Some(record) = self.ledger.get(id) {
             let ended = &record.ended;
-            return match (&ended.error, record.settled) {
-                (Some(error), true) => Some(Err(error.clone())),
-                (None, true) => Some(Ok(Started {
+            return match (&ended.error, record.standing) {
+                (Some(error), Standing::Over) => Some(Err(error.clone())),
+                (None, Standing::Over | Standing::Runs) => Some(Ok(Started {
                     dataflow: id,
                     name: ended.name.clone(),
                     machines: ended
@@ -399,16 +423,18 @@ impl State {
                         .collect(),
                     warnings: crate::descriptor::Problems::default(),
                 })),
-                (_, false) => None,
+                (_, Standing::Ending) | (Some(_), Standing::Runs) => None,
             };
         }
         if self.knows(id) || self.is_recovering() {
             return None;
         }
         // Nobody knows it: whatever of it comes up later is to be stopped.
-        self.ledger.enter(never_begun(id), true);
+        let error = StartError::CoordinatorRestarted;
+        self.ledger
+            .enter(never_begun(id, error.clone()), Standing::Over);
         out.push(Action::Persist);
-        Some(Err(StartError::CoordinatorRestarted))
+        Some(Err(error))
     }
 }
 
@@ -421,13 +447,13 @@ impl Wait {
     }
 }
 
-fn never_begun(dataflow: DataflowId) -> Ended {
+fn never_begun(dataflow: DataflowId, error: StartError) -> Ended {
     Ended {
         dataflow,
         name: None,
         started: false,
         stopped: false,
-        error: Some(StartError::CoordinatorRestarted),
+        error: Some(error),
         rows: Vec::new(),
         took: Duration::ZERO,
         machines: Vec::new(),

@@ -492,6 +492,28 @@ impl Dataflow {
         waits.map(|(machine, _)| machine.clone()).collect()
     }
 
+    /// What is to be believed of it if nobody hears of it again.
+    pub fn unheard(&self) -> Ended {
+        let lost = |(node, machine): (&NodeId, &MachineId)| {
+            let end = NodeEnd::Lost {
+                machine: machine.clone(),
+            };
+            NodeRow::bare(node.clone(), machine.clone(), end)
+        };
+        let machines: Vec<MachineId> = self.shares.keys().cloned().collect();
+        Ended {
+            dataflow: self.id(),
+            name: self.prepare.name.clone(),
+            started: true,
+            stopped: false,
+            error: None,
+            rows: self.prepare.placement.nodes.iter().map(lost).collect(),
+            took: Duration::ZERO,
+            unreachable: machines.clone(),
+            machines,
+        }
+    }
+
     /// What became of it, as far as known.
     pub fn ended(&self, now: Duration) -> Ended {
         let mut took = now.saturating_sub(self.began);

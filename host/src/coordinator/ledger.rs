@@ -1,7 +1,7 @@
-//! What a coordinator must remember over its own end: which dataflows are over, or are to be.
+//! What a coordinator must remember over its own end: which dataflows run, are to end, or are over.
 //!
-//! Invariant: a dataflow enters before the first order to stop it is sent, and whatever a daemon says to run of one that
-//! is in here is told to stop. Bounded: the oldest go first. Pure; it is a value that whoever drives the coordinator
+//! Invariant: a dataflow enters before anybody is told that it runs, and its end before the first order to stop it is
+//! sent; whatever a daemon says to run of one that is to be over is told to stop. Bounded: the oldest go first. Pure; it is a value that whoever drives the coordinator
 //! writes and reads.
 
 use crate::control::{Ended, NodeEnd, ShareEnd, ShareStatus, Stage};
@@ -12,13 +12,25 @@ use std::collections::BTreeMap;
 /// Most dataflows that are remembered.
 pub const MAX_RECORDS: usize = 256;
 
-/// A dataflow that is over, or is being ended.
+/// How a dataflow stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It has been started and nobody has asked for its end.
+    Runs,
+    /// It is being ended.
+    Ending,
+    /// It is over.
+    Over,
+}
+
+/// A dataflow that was started, or failed to start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// What is known of its end.
+    /// What is known of its end; for one that runs, what will be if nobody hears of it again.
     pub ended: Ended,
-    /// Whether it is over; else its end is under way.
-    pub settled: bool,
+    /// How it stands.
+    pub standing: Standing,
     /// The user has asked to forget it, but something of it may still run on a machine that was lost.
     pub hidden: bool,
 }
@@ -41,16 +53,16 @@ impl Ledger {
     }
 
     /// Enters or replaces a record.
-    pub(super) fn enter(&mut self, ended: Ended, settled: bool) {
+    pub(super) fn enter(&mut self, ended: Ended, standing: Standing) {
         let record = Record {
             ended,
-            settled,
+            standing,
             hidden: false,
         };
         self.records.insert(record.ended.dataflow, record);
         while self.records.len() > MAX_RECORDS {
-            let settled = self.records.iter().filter(|(_, record)| record.settled);
-            let first = settled.min_by_key(|(id, record)| (record.may_run(), **id));
+            let over = self.records.iter().filter(|(_, record)| record.is_over());
+            let first = over.min_by_key(|(id, record)| (record.may_run(), **id));
             match first.map(|(id, _)| *id) {
                 Some(id) => self.records.remove(&id),
                 // Every one is being ended, of which there are never so many.
@@ -59,16 +71,29 @@ impl Ledger {
         }
     }
 
-    /// No daemon knows of those that were being ended when the coordinator was: they are over. Whether there were any.
-    pub(super) fn settle_except(&mut self, is_live: impl Fn(DataflowId) -> bool) -> bool {
+    /// No daemon has told of those that stood so when a coordinator before this one ended: they are over. Whether there
+    /// were any.
+    pub(super) fn close(
+        &mut self,
+        standing: Standing,
+        is_live: impl Fn(DataflowId) -> bool,
+    ) -> bool {
         let mut changed = false;
         for (id, record) in &mut self.records {
-            if !record.settled && !is_live(*id) {
-                record.settled = true;
+            if record.standing == standing && !is_live(*id) {
+                record.standing = Standing::Over;
                 changed = true;
             }
         }
         changed
+    }
+
+    /// Somebody asks for the end of one that nobody has told of since a coordinator before this one ended.
+    pub(super) fn end(&mut self, dataflow: DataflowId) {
+        if let Some(record) = self.records.get_mut(&dataflow) {
+            record.standing = Standing::Over;
+            record.ended.stopped = true;
+        }
     }
 
     /// A machine that was not reached says how its share ended after all. Whether that is news.
@@ -98,7 +123,7 @@ impl Ledger {
     pub(super) fn clean(&mut self) -> usize {
         let mut cleaned = 0;
         self.records.retain(|_, record| {
-            if record.settled && !record.hidden {
+            if record.is_over() && !record.hidden {
                 cleaned += 1;
                 record.hidden = true;
             }
@@ -109,6 +134,11 @@ impl Ledger {
 }
 
 impl Record {
+    /// Whether it is over.
+    pub fn is_over(&self) -> bool {
+        self.standing == Standing::Over
+    }
+
     fn may_run(&self) -> bool {
         !self.ended.unreachable.is_empty()
     }
@@ -146,10 +176,10 @@ mod tests {
     fn it_is_bounded_and_keeps_longest_what_still_matters() {
         let mut ledger = Ledger::default();
         let (under_way, unreached) = (DataflowId::new(), DataflowId::new());
-        ledger.enter(ended(under_way, &[]), false);
-        ledger.enter(ended(unreached, &["B"]), true);
+        ledger.enter(ended(under_way, &[]), Standing::Ending);
+        ledger.enter(ended(unreached, &["B"]), Standing::Over);
         for _ in 0..2 * MAX_RECORDS {
-            ledger.enter(ended(DataflowId::new(), &[]), true);
+            ledger.enter(ended(DataflowId::new(), &[]), Standing::Over);
         }
         assert_eq!(ledger.shown().count(), MAX_RECORDS);
         assert!(ledger.get(under_way).is_some() && ledger.get(unreached).is_some());
@@ -160,9 +190,9 @@ mod tests {
         let mut ledger = Ledger::default();
         let (over, unreached, under_way) =
             (DataflowId::new(), DataflowId::new(), DataflowId::new());
-        ledger.enter(ended(over, &[]), true);
-        ledger.enter(ended(unreached, &["B"]), true);
-        ledger.enter(ended(under_way, &[]), false);
+        ledger.enter(ended(over, &[]), Standing::Over);
+        ledger.enter(ended(unreached, &["B"]), Standing::Over);
+        ledger.enter(ended(under_way, &[]), Standing::Ending);
         assert_eq!((ledger.clean(), ledger.clean()), (2, 0));
         assert_eq!(ledger.shown().count(), 1);
         assert!(ledger.get(over).is_none() && ledger.get(unreached).is_some());
@@ -172,7 +202,7 @@ mod tests {
     fn a_machine_that_comes_back_completes_the_rows() {
         let mut ledger = Ledger::default();
         let id = DataflowId::new();
-        ledger.enter(ended(id, &["B"]), true);
+        ledger.enter(ended(id, &["B"]), Standing::Over);
         let b: MachineId = "B".parse().unwrap();
         let row = NodeRow::bare("n".parse().unwrap(), b.clone(), NodeEnd::Stopped);
         let status = ShareStatus {

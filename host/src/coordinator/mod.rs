@@ -16,6 +16,6 @@ mod state;
 mod views;
 
 pub use event::{Action, Event, Note};
-pub use ledger::{Ledger, MAX_RECORDS, Record};
+pub use ledger::{Ledger, MAX_RECORDS, Record, Standing};
 pub use placement::{Candidate, place};
 pub use state::{MAX_LIVE, State};

@@ -7,7 +7,7 @@
 use super::client::Clients;
 use super::dataflow::Dataflow;
 use super::event::{Action, Event, Note};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Record, Standing};
 use super::machine::{Leftover, Machine};
 use crate::control::{
     CallId, ClientReply, DaemonRequest, Epoch, Held, Phase, Progress, SendId, ShareStatus, Stage,
@@ -39,6 +39,8 @@ pub struct State {
     pub(super) next_send: u64,
     /// Until all daemons of a coordinator before this one have had time to register.
     recovering: Option<Duration>,
+    /// Until dataflows that nobody has told of are given up.
+    missing: Option<Duration>,
     pub(super) ending: Option<Ending>,
     /// When the next event was due.
     promised: Option<Duration>,
@@ -79,6 +81,7 @@ impl State {
             epoch,
             version,
             recovering: Some(timing.recovery),
+            missing: Some(timing.give_up),
             timing,
             machines: BTreeMap::new(),
             live: BTreeMap::new(),
@@ -105,6 +108,23 @@ impl State {
     /// The dataflows that are not over, and their phases.
     pub fn phases(&self) -> impl Iterator<Item = (DataflowId, Phase)> {
         self.live.iter().map(|(id, dataflow)| (*id, dataflow.phase))
+    }
+
+    /// The names of the dataflows that are not over.
+    pub fn live_names(&self) -> impl Iterator<Item = String> {
+        let names = self.live.values().map(|it| it.prepare.name.clone());
+        names.flatten()
+    }
+
+    /// The life of a daemon that runs a share of a dataflow that is not over, and how far it is; no stage when nothing
+    /// was heard of it.
+    pub fn share(
+        &self,
+        dataflow: DataflowId,
+        machine: &MachineId,
+    ) -> Option<(Epoch, Option<&Stage>)> {
+        let share = self.live.get(&dataflow)?.shares.get(machine)?;
+        Some((share.epoch, share.status.as_ref().map(|it| &it.stage)))
     }
 
     /// Handles an event; the first is [`Event::Time`]. Actions are to be carried out in their order.
@@ -146,6 +166,7 @@ impl State {
             .chain(pings)
             .chain(phases)
             .chain(self.recovering)
+            .chain(self.missing)
             .chain(self.ending.map(|ending| ending.until))
             .chain(self.next_order())
             .chain(self.next_exit())
@@ -195,11 +216,13 @@ impl State {
             let was_started = dataflow.started;
             let over = dataflow.advance(now, &self.timing);
             if dataflow.started && !was_started {
+                self.ledger.enter(dataflow.unheard(), Standing::Runs);
+                out.push(Action::Persist);
                 out.push(Action::Note(Note::Started(id)));
             }
             if dataflow.phase == Phase::Stopping && !dataflow.recorded && !over {
                 dataflow.recorded = true;
-                self.ledger.enter(dataflow.ended(now), false);
+                self.ledger.enter(dataflow.ended(now), Standing::Ending);
                 out.push(Action::Persist);
             }
             if over {
@@ -217,7 +240,7 @@ impl State {
             Some(error) => Note::NotStarted(id, error.clone()),
             None => Note::Ended(id),
         }));
-        self.ledger.enter(ended, true);
+        self.ledger.enter(ended, Standing::Over);
         out.push(Action::Persist);
         for (machine, share) in dataflow.shares {
             let known = self.machines.get_mut(&machine);
@@ -245,15 +268,15 @@ impl State {
     ) {
         let id = held.status.dataflow;
         let record = self.ledger.get(id);
-        let settled = record.is_some_and(|record| record.settled);
+        let over = record.is_some_and(Record::is_over);
         if !self.live.contains_key(&id)
-            && !settled
+            && !over
             && let Some(prepare) = held.prepare
             && prepare.placement.machines.get(machine) == Some(&epoch)
         {
             let mut dataflow = Dataflow::new(prepare, now, &self.timing);
             dataflow.recover(now, &self.timing);
-            if let Some(record) = record {
+            if let Some(record) = record.filter(|record| record.standing == Standing::Ending) {
                 dataflow.resume_stop(&record.ended, now, &self.timing);
             }
             for (machine, share) in &mut dataflow.shares {
@@ -274,15 +297,22 @@ impl State {
         self.hear(machine, epoch, &held.status, out);
     }
 
-    /// Once all daemons had time to register: what nobody has told of is over.
+    /// Once all daemons had time to register, what was being ended and nobody has told of is over. One that ran may be
+    /// on a machine that is away, for as long as machines are waited for.
     fn recovered(&mut self, now: Duration, out: &mut Vec<Action>) {
-        if self.recovering.is_none_or(|until| now < until) {
-            return;
-        }
-        self.recovering = None;
         let live = &self.live;
-        if self.ledger.settle_except(|id| live.contains_key(&id)) {
-            out.push(Action::Persist);
+        let is_live = |id| live.contains_key(&id);
+        if self.recovering.is_some_and(|until| now >= until) {
+            self.recovering = None;
+            if self.ledger.close(Standing::Ending, is_live) {
+                out.push(Action::Persist);
+            }
+        }
+        if self.missing.is_some_and(|until| now >= until) {
+            self.missing = None;
+            if self.ledger.close(Standing::Runs, is_live) {
+                out.push(Action::Persist);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the coordinator shows: lists of dataflows, nodes, outputs, daemons. Changes nothing.
 
 use super::dataflow::{Dataflow, Share};
-use super::ledger::Record;
+use super::ledger::{Record, Standing};
 use super::state::State;
 use crate::control::{
     DaemonSummary, DataflowSummary, Located, NodeEnd, NodeState, NodeSummary, Phase, Reach, Stage,
@@ -230,9 +230,10 @@ fn summary_of_record(record: &Record) -> DataflowSummary {
     DataflowSummary {
         dataflow: ended.dataflow,
         name: ended.name.clone(),
-        phase: match record.settled {
-            true => Phase::Ended,
-            false => Phase::Stopping,
+        phase: match record.standing {
+            Standing::Runs => Phase::Recovering,
+            Standing::Ending => Phase::Stopping,
+            Standing::Over => Phase::Ended,
         },
         machines: machines
             .map(|machine| (machine.clone(), reach(machine)))
@@ -240,6 +241,6 @@ fn summary_of_record(record: &Record) -> DataflowSummary {
         nodes: ended.rows.len(),
         running: 0,
         failed: ended.rows.iter().filter(|row| row.end.is_failure()).count(),
-        ended: Some(ended.clone()),
+        ended: record.is_over().then(|| ended.clone()),
     }
 }
