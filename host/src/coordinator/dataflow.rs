@@ -176,7 +176,7 @@ impl Dataflow {
 
     /// Asks for its end. A later wish counts only if it is stricter.
     pub fn ask_stop(&mut self, grace: Duration, force: bool, now: Duration, timing: &Timing) {
-        if !self.started && self.error.is_none() && !self.shares.values().any(Share::went) {
+        if !self.started && self.error.is_none() {
             self.error = Some(StartError::Stopped);
         }
         self.stop(grace, force, true, now, timing);
@@ -532,7 +532,7 @@ impl Dataflow {
         Ended {
             dataflow: self.id(),
             name: self.prepare.name.clone(),
-            started: self.started || self.shares.values().any(Share::went),
+            started: self.started,
             stopped: self.stop.is_some_and(|stop| stop.asked),
             error: self.error.clone(),
             rows,

@@ -276,6 +276,7 @@ impl State {
         {
             let mut dataflow = Dataflow::new(prepare, now, &self.timing);
             dataflow.recover(now, &self.timing);
+            dataflow.started = record.is_some_and(|record| record.ended.started);
             if let Some(record) = record.filter(|record| record.standing == Standing::Ending) {
                 dataflow.resume_stop(&record.ended, now, &self.timing);
             }

@@ -146,7 +146,7 @@ enum Asker {
 
 #[derive(Debug, Clone)]
 enum Item {
-    ToCoordinator(Asker, CoordinatorRequest, bool),
+    ToCoordinator(Asker, Box<CoordinatorRequest>, bool),
     ClientQuery(Asker, Box<ClientRequest>, bool),
     ToDaemon(usize, Epoch, Asker, Box<DaemonRequest>, bool),
     CoordinatorAnswer(Asker, Box<CoordinatorReply>, bool),
@@ -380,6 +380,7 @@ impl World {
         match item {
             Item::ToCoordinator(asker, request, stormy) => {
                 self.late -= usize::from(stormy);
+                let request = *request;
                 self.to_coordinator(asker, |call| coordinator::Event::Daemon { call, request });
             }
             Item::ClientQuery(asker, request, stormy) => {
@@ -762,7 +763,7 @@ impl World {
             daemon::Action::Send { send, request } => {
                 it.waiting.insert(send);
                 let asker = Asker::Daemon(daemon, epoch, send);
-                let request = self.wired(*request);
+                let request = self.wired(request);
                 let wait = match self.coordinator.is_some() {
                     true => timing().query,
                     false => Duration::from_millis(5),
