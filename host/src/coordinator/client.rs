@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Requests that are remembered, and starts that were refused.
 const MAX_REMEMBERED: usize = 1024;
 
+/// Clients that may wait at one time; others are told the progress at once.
+const MAX_WAITING: usize = 1024;
+
 /// What a client waits for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Wait {
@@ -59,6 +62,11 @@ impl Clients {
         }
     }
 
+    /// Whether it was not even begun.
+    pub fn has_refused(&self, dataflow: DataflowId) -> bool {
+        self.refused.contains_key(&dataflow)
+    }
+
     fn remember(&mut self, request: RequestId, wait: Wait) {
         if self.asked.insert(request, wait).is_none() {
             self.asked_order.push_back(request);
@@ -87,7 +95,10 @@ impl State {
         match wait {
             Ok(wait) => {
                 self.clients.remember(request.request, wait.clone());
-                let until = now + self.timing.poll;
+                let until = match self.clients.waiting.len() < MAX_WAITING {
+                    true => now + self.timing.poll,
+                    false => now,
+                };
                 self.clients.waiting.push(Waiting { call, wait, until });
             }
             Err(reply) => Self::reply(call, *reply, out),
@@ -219,88 +230,6 @@ impl State {
         Ok(Wait::Start(new))
     }
 
-    /// Whether anything is known of a dataflow.
-    fn knows(&self, id: DataflowId) -> bool {
-        let follows = |it: &super::dataflow::Dataflow| {
-            let then = it.then.as_ref();
-            then.is_some_and(|then| then.dataflow == id)
-        };
-        self.live.contains_key(&id)
-            || self.ledger.get(id).is_some()
-            || self.clients.refused.contains_key(&id)
-            || self.live.values().any(follows)
-    }
-
-    /// The dataflow that a target names: one that runs, or is being ended.
-    pub(super) fn target(&self, target: &Target) -> Result<DataflowId, TargetError> {
-        let several = |ids: &[DataflowId]| TargetError::Several {
-            among: ids.iter().map(|id| self.label(*id)).collect(),
-        };
-        match target {
-            Target::Only => match self.live.keys().copied().collect::<Vec<_>>().as_slice() {
-                [] => Err(TargetError::NoneRuns),
-                [only] => Ok(*only),
-                ids => Err(several(ids)),
-            },
-            Target::Id(id) if self.live.contains_key(id) => Ok(*id),
-            Target::Id(id) => match self.ledger.get(*id) {
-                Some(record) if !record.is_over() => Ok(*id),
-                Some(_) => Err(self.over(target, *id)),
-                None => Err(self.unknown(id.to_string())),
-            },
-            Target::Name(name) => match self.named(name).collect::<Vec<_>>().as_slice() {
-                [only] => Ok(*only),
-                [] => {
-                    let mut records = self.ledger.shown().rev();
-                    let found = records.find(|it| it.ended.name.as_ref() == Some(name));
-                    match found.map(|record| (record.ended.dataflow, record.is_over())) {
-                        Some((id, true)) => Err(self.over(target, id)),
-                        Some((id, false)) => Ok(id),
-                        None => Err(self.unknown(name.clone())),
-                    }
-                }
-                ids => Err(TargetError::Several {
-                    among: ids.iter().map(DataflowId::to_string).collect(),
-                }),
-            },
-        }
-    }
-
-    /// The dataflow of a target, or all that run.
-    fn targets(&self, target: Option<&Target>) -> Result<Vec<DataflowId>, TargetError> {
-        match target {
-            Some(target) => Ok(vec![self.target(target)?]),
-            None => Ok(self.live.keys().copied().collect()),
-        }
-    }
-
-    /// Whether it ran under a coordinator before this one, and nobody has told of it since.
-    fn is_missing(&self, id: DataflowId) -> bool {
-        let record = self.ledger.get(id);
-        let runs = record.is_some_and(|record| record.standing == Standing::Runs);
-        runs && !self.live.contains_key(&id)
-    }
-
-    fn label(&self, id: DataflowId) -> String {
-        let name = self.live.get(&id).and_then(|it| it.prepare.name.clone());
-        name.unwrap_or_else(|| id.to_string())
-    }
-
-    fn unknown(&self, target: String) -> TargetError {
-        TargetError::Unknown {
-            target,
-            running: self.live.keys().map(|id| self.label(*id)).collect(),
-        }
-    }
-
-    fn over(&self, target: &Target, dataflow: DataflowId) -> TargetError {
-        let target = match target {
-            Target::Name(name) => name.clone(),
-            Target::Only | Target::Id(_) => dataflow.to_string(),
-        };
-        TargetError::Over { target, dataflow }
-    }
-
     /// Answers every client whose answer is there, and tells the progress to those that have waited long enough.
     pub(super) fn answer_clients(&mut self, now: Duration, out: &mut Vec<Action>) {
         let waiting = std::mem::take(&mut self.clients.waiting);
@@ -391,10 +320,9 @@ impl State {
             }
             let started = dataflow.started && dataflow.error.is_none();
             return started.then(|| {
-                let placed =
-                    |(machine, share): (&crate::ids::MachineId, &super::dataflow::Share)| {
-                        (machine.clone(), share.nodes.clone())
-                    };
+                let placed = |(machine, share): (&crate::ids::MachineId, &super::share::Share)| {
+                    (machine.clone(), share.nodes.clone())
+                };
                 Ok(Started {
                     dataflow: id,
                     name: dataflow.prepare.name.clone(),

@@ -3,9 +3,10 @@
 //! Invariant: it starts whole or not at all; once it is to end nothing of it is begun any more. What the shares are
 //! wanted to do follows from the phase alone, so an order that was lost, or a daemon that was away, changes nothing.
 
+use super::share::{Outgoing, Share, Wish};
 use crate::control::{
-    Ended, NodeEnd, NodeRow, NodeState, Order, Phase, Prepare, RemoteEdges, SendId, ShareEnd,
-    ShareStatus, Stage, Start, StartError, Step, Timing, check_together,
+    Ended, Epoch, Order, Phase, Prepare, RemoteEdges, ShareEnd, Stage, Start, StartError, Step,
+    Timing, check_together,
 };
 use crate::descriptor::{Problems, Source};
 use crate::ids::{DataflowId, MachineId, NodeId};
@@ -31,7 +32,7 @@ pub(super) struct Dataflow {
     pub then: Option<Box<Start>>,
     /// Whether the ledger says that it is to end.
     pub recorded: bool,
-    began: Duration,
+    pub began: Duration,
 }
 
 /// It is to end.
@@ -47,100 +48,11 @@ pub(super) struct Stop {
     pub until: Duration,
 }
 
-/// What one machine does of it.
-#[derive(Debug, Clone)]
-pub(super) struct Share {
-    pub epoch: crate::control::Epoch,
-    pub nodes: Vec<NodeId>,
-    /// Nodes elsewhere that its nodes read.
-    reads: BTreeSet<NodeId>,
-    pub status: Option<ShareStatus>,
-    /// The daemon that ran it has ended.
-    pub gone: bool,
-    /// Since when the daemon is not heard of.
-    pub lost: Option<Duration>,
-    pub out: Outgoing,
-}
-
-/// The order that is under way to a share.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Outgoing {
-    pub send: Option<SendId>,
-    pub wish: Option<Wish>,
-    /// Not again before.
-    pub next: Duration,
-}
-
-/// What a share is wanted to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    Prepare,
-    Spawn,
-    Go,
-    Stop(u32),
-    /// So many senders elsewhere have ended.
-    Senders(usize),
-}
-
-impl Outgoing {
-    /// When a wish may be sent: a new one at once.
-    pub fn due(&self, wish: Wish) -> Option<Duration> {
-        if self.wish != Some(wish) {
-            return Some(Duration::ZERO);
-        }
-        self.send.is_none().then_some(self.next)
-    }
-
-    pub fn ended(&mut self, send: SendId, next: Duration) {
-        if self.send == Some(send) {
-            self.send = None;
-            self.next = next;
-        }
-    }
-}
-
-impl Share {
-    pub fn is_ended(&self) -> bool {
-        self.gone || self.stage().is_some_and(Stage::is_ended)
-    }
-
-    fn stage(&self) -> Option<&Stage> {
-        self.status.as_ref().map(|status| &status.stage)
-    }
-
-    fn went(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| status.went)
-    }
-
-    /// Takes a newer status.
-    pub fn hear(&mut self, status: &ShareStatus) {
-        let known = self.status.as_ref().map_or(0, |known| known.version);
-        if status.version > known {
-            self.status = Some(status.clone());
-        }
-        // Whoever speaks of it lives, whatever another life of the daemon made believe.
-        self.gone = false;
-    }
-
-    fn rank(&self) -> Option<u8> {
-        self.stage().map(Stage::rank)
-    }
-
-    /// How a node of it ended, if it has.
-    fn node_end(&self, node: &NodeId) -> Option<NodeEnd> {
-        let status = self.status.as_ref()?;
-        match status.nodes.get(node).map(|node| &node.state) {
-            Some(NodeState::Ended(end)) => Some(end.clone()),
-            _ => None,
-        }
-    }
-}
-
 impl Dataflow {
     /// One that is to be started: begins with the check.
     pub fn new(prepare: Box<Prepare>, now: Duration, timing: &Timing) -> Self {
         let placement = &prepare.placement;
-        let share = |(machine, epoch): (&MachineId, &crate::control::Epoch)| {
+        let share = |(machine, epoch): (&MachineId, &Epoch)| {
             let edges = RemoteEdges::of(&prepare.descriptor, placement, machine);
             let share = Share {
                 epoch: *epoch,
@@ -234,6 +146,12 @@ impl Dataflow {
 
     /// Goes as far as it can; whether it is over.
     pub fn advance(&mut self, now: Duration, timing: &Timing) -> bool {
+        for share in self.shares.values_mut() {
+            // Whoever waits for its nodes has waited long enough. Should the machine come back, it is heard again.
+            share.gone |= share
+                .lost
+                .is_some_and(|since| now >= since + timing.give_up);
+        }
         loop {
             let before = self.phase;
             match self.phase {
@@ -249,15 +167,12 @@ impl Dataflow {
             }
         }
         matches!(self.phase, Phase::Running | Phase::Stopping)
-            && self
-                .shares
-                .values()
-                .all(|share| self.is_over(share, now, timing))
+            && self.shares.values().all(|share| self.is_over(share))
     }
 
-    fn is_over(&self, share: &Share, now: Duration, timing: &Timing) -> bool {
-        let given_up = |since| self.stop.is_some() || now >= since + timing.give_up;
-        share.is_ended() || share.lost.is_some_and(given_up)
+    /// A machine that is not heard of does not hold up a stop: what it runs is stopped when it comes back.
+    fn is_over(&self, share: &Share) -> bool {
+        share.is_ended() || (self.stop.is_some() && share.lost.is_some())
     }
 
     fn all(&self, rank: u8) -> bool {
@@ -378,25 +293,6 @@ impl Dataflow {
         self.shares.values().flat_map(of).collect()
     }
 
-    /// What makes the start fail. Refusals of all machines are told together.
-    fn fault(&self) -> Option<StartError> {
-        let refusals: BTreeMap<MachineId, Problems> = self
-            .shares
-            .iter()
-            .filter_map(|(machine, share)| match share.stage() {
-                Some(Stage::Ended(ShareEnd::Refused(problems))) => {
-                    Some((machine.clone(), problems.clone()))
-                }
-                _ => None,
-            })
-            .collect();
-        if !refusals.is_empty() {
-            return Some(StartError::Refused(refusals));
-        }
-        let mut shares = self.shares.iter();
-        shares.find_map(|(machine, share)| fault_of(machine, share))
-    }
-
     fn time_out(&mut self, rank: u8, step: Step, limit: Duration, now: Duration, timing: &Timing) {
         let machines = self
             .shares
@@ -490,109 +386,5 @@ impl Dataflow {
         let waits = |share: &Share| share.rank() < Some(rank) && !share.gone;
         let waits = self.shares.iter().filter(|(_, share)| waits(share));
         waits.map(|(machine, _)| machine.clone()).collect()
-    }
-
-    /// What is to be believed of it if nobody hears of it again.
-    pub fn unheard(&self) -> Ended {
-        let lost = |(node, machine): (&NodeId, &MachineId)| {
-            let end = NodeEnd::Lost {
-                machine: machine.clone(),
-            };
-            NodeRow::bare(node.clone(), machine.clone(), end)
-        };
-        let machines: Vec<MachineId> = self.shares.keys().cloned().collect();
-        Ended {
-            dataflow: self.id(),
-            name: self.prepare.name.clone(),
-            started: true,
-            stopped: false,
-            error: None,
-            rows: self.prepare.placement.nodes.iter().map(lost).collect(),
-            took: Duration::ZERO,
-            unreachable: machines.clone(),
-            machines,
-        }
-    }
-
-    /// What became of it, as far as known.
-    pub fn ended(&self, now: Duration) -> Ended {
-        let mut took = now.saturating_sub(self.began);
-        let mut rows = Vec::new();
-        for node in &self.prepare.descriptor.nodes {
-            let machine = self.prepare.placement.of(&node.id);
-            let share = machine.and_then(|machine| Some((machine, self.shares.get(machine)?)));
-            rows.extend(share.and_then(|(machine, share)| row(&node.id, machine, share)));
-        }
-        for share in self.shares.values() {
-            if let Some(Stage::Ended(ShareEnd::Over { took: ran, .. })) = share.stage() {
-                took = took.max(*ran);
-            }
-        }
-        let unreachable = self.shares.iter().filter(|(_, share)| !share.is_ended());
-        Ended {
-            dataflow: self.id(),
-            name: self.prepare.name.clone(),
-            started: self.started,
-            stopped: self.stop.is_some_and(|stop| stop.asked),
-            error: self.error.clone(),
-            rows,
-            took,
-            machines: self.shares.keys().cloned().collect(),
-            unreachable: unreachable.map(|(machine, _)| machine.clone()).collect(),
-        }
-    }
-}
-
-fn fault_of(machine: &MachineId, share: &Share) -> Option<StartError> {
-    let machine = machine.clone();
-    if share.went() {
-        return None;
-    }
-    if let Some(Stage::Ended(end)) = share.stage() {
-        return Some(match end {
-            ShareEnd::Refused(problems) => {
-                StartError::Refused([(machine, problems.clone())].into())
-            }
-            ShareEnd::NotLinked(missing) => StartError::NotLinked {
-                machine,
-                missing: missing.clone(),
-            },
-            ShareEnd::Over { rows, .. } => {
-                let unmade = |row: &&NodeRow| matches!(row.end, NodeEnd::NotMade { .. });
-                let unmade: Vec<NodeRow> = rows.iter().filter(unmade).cloned().collect();
-                let rows = if unmade.is_empty() {
-                    rows.clone()
-                } else {
-                    unmade
-                };
-                StartError::NotMade { machine, rows }
-            }
-            ShareEnd::DaemonEnds => StartError::MachineEnds(machine),
-            ShareEnd::Dropped | ShareEnd::Expired | ShareEnd::Forgotten => {
-                StartError::MachineRestarted(machine)
-            }
-        });
-    }
-    if share.gone {
-        return Some(StartError::MachineRestarted(machine));
-    }
-    share.lost.map(|_| StartError::MachineLost(machine))
-}
-
-fn row(node: &NodeId, machine: &MachineId, share: &Share) -> Option<NodeRow> {
-    if let Some(Stage::Ended(ShareEnd::Over { rows, .. })) = share.stage() {
-        return rows.iter().find(|row| row.node == *node).cloned();
-    }
-    let bare = |end| Some(NodeRow::bare(node.clone(), machine.clone(), end));
-    if let Some(end) = share.node_end(node) {
-        return bare(end);
-    }
-    let lost = share.gone || (share.lost.is_some() && !share.is_ended());
-    let lost = lost && (share.went() || share.status.is_none());
-    match lost {
-        true => bare(NodeEnd::Lost {
-            machine: machine.clone(),
-        }),
-        false => None,
     }
 }

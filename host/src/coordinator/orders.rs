@@ -2,9 +2,10 @@
 //!
 //! Invariant: one order per share is under way; orders follow from what is wanted now, so none has to be remembered.
 
-use super::dataflow::{Dataflow, Outgoing, Share, Wish};
+use super::dataflow::Dataflow;
 use super::event::Action;
 use super::machine::{Leftover, Machine};
+use super::share::{Outgoing, Share, Wish};
 use super::state::{About, Sent, State};
 use crate::control::{DaemonReply, DaemonRequest, Epoch, Order, SendId, Stage, Timing};
 use crate::ids::{DataflowId, MachineId};

@@ -6,12 +6,12 @@
 
 use super::client::Clients;
 use super::dataflow::Dataflow;
+use super::ending::Ending;
 use super::event::{Action, Event, Note};
 use super::ledger::{Ledger, Record, Standing};
 use super::machine::{Leftover, Machine};
 use crate::control::{
-    CallId, ClientReply, DaemonRequest, Epoch, Held, Phase, Progress, SendId, ShareStatus, Stage,
-    StartError, Timing,
+    CallId, ClientReply, Epoch, Held, Phase, Progress, SendId, ShareStatus, Stage, Timing,
 };
 use crate::ids::{DataflowId, MachineId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +44,7 @@ pub struct State {
     pub(super) ending: Option<Ending>,
     /// When the next event was due.
     promised: Option<Duration>,
-    exited: bool,
+    pub(super) exited: bool,
 }
 
 /// A query to a daemon that is under way.
@@ -61,17 +61,6 @@ pub(super) enum About {
     Ping,
     Exit,
     Share(DataflowId),
-}
-
-/// The coordinator is to end.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Ending {
-    /// Whether daemons end as well.
-    pub daemons: bool,
-    /// Dataflows have until then, and after that the daemons.
-    pub until: Duration,
-    /// All dataflows are over.
-    pub stopped: bool,
 }
 
 impl State {
@@ -320,90 +309,6 @@ impl State {
     /// Whether daemons of a coordinator before this one may still be about to register.
     pub(super) fn is_recovering(&self) -> bool {
         self.recovering.is_some()
-    }
-
-    fn shutdown(&mut self, stop_dataflows: bool, now: Duration, out: &mut Vec<Action>) {
-        if self.ending.is_some() || !stop_dataflows {
-            self.exit(now, out);
-        } else {
-            self.begin_end(false, now);
-        }
-    }
-
-    /// Begins to end: stops everything.
-    pub(super) fn begin_end(&mut self, daemons: bool, now: Duration) {
-        if let Some(ending) = &mut self.ending {
-            ending.daemons |= daemons;
-            return;
-        }
-        let grace = self.timing.grace;
-        for dataflow in self.live.values_mut() {
-            if let Some(then) = dataflow.then.take() {
-                let error = StartError::CoordinatorEnds;
-                self.clients.refuse(then.dataflow, error);
-            }
-            dataflow.ask_stop(grace, false, now, &self.timing);
-        }
-        self.ending = Some(Ending {
-            daemons,
-            until: now + grace + self.timing.stop,
-            stopped: false,
-        });
-    }
-
-    /// Tells the daemons to end once all dataflows have.
-    fn end(&mut self, now: Duration, out: &mut Vec<Action>) {
-        let Some(ending) = &mut self.ending else {
-            return;
-        };
-        if !ending.stopped && (self.live.is_empty() || now >= ending.until) {
-            ending.stopped = true;
-            ending.until = now + self.timing.stop;
-        }
-        if !ending.stopped || !ending.daemons {
-            return;
-        }
-        let due = self.exits().filter(|(.., at)| now >= *at);
-        let due: Vec<(MachineId, Epoch)> = due.map(|(id, it, _)| (id.clone(), it.epoch)).collect();
-        for (machine, epoch) in due {
-            let coordinator = self.epoch;
-            let request = DaemonRequest::Exit { coordinator };
-            let send = self.send(&machine, epoch, About::Exit, request, out);
-            if let Some(known) = self.machines.get_mut(&machine) {
-                known.exit.send = Some(send);
-            }
-        }
-    }
-
-    /// Daemons that are to be told to end, and when.
-    fn exits(&self) -> impl Iterator<Item = (&MachineId, &Machine, Duration)> {
-        let told = |known: &Machine| known.lost || known.ends || known.exit.send.is_some();
-        let machines = self.machines.iter().filter(move |(_, known)| !told(known));
-        machines.map(|(machine, known)| (machine, known, known.exit.next))
-    }
-
-    fn next_exit(&self) -> Option<Duration> {
-        let daemons = self.ending.is_some_and(|it| it.stopped && it.daemons);
-        self.exits().map(|(.., at)| at).min().filter(|_| daemons)
-    }
-
-    /// Daemons that are heard of and have not ended.
-    pub(super) fn staying(&self) -> Vec<MachineId> {
-        let stays = self.machines.iter().filter(|(_, known)| !known.lost);
-        stays.map(|(machine, _)| machine.clone()).collect()
-    }
-
-    fn ending_is_over(&self, now: Duration) -> bool {
-        self.ending.is_some_and(|ending| {
-            let done = !ending.daemons || self.staying().is_empty();
-            ending.stopped && (done || now >= ending.until)
-        })
-    }
-
-    fn exit(&mut self, now: Duration, out: &mut Vec<Action>) {
-        self.farewell(now, out);
-        out.push(Action::Exit);
-        self.exited = true;
     }
 
     /// How far a dataflow is; how far everything is without one.

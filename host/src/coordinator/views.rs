@@ -1,7 +1,8 @@
 //! What the coordinator shows: lists of dataflows, nodes, outputs, daemons. Changes nothing.
 
-use super::dataflow::{Dataflow, Share};
+use super::dataflow::Dataflow;
 use super::ledger::{Record, Standing};
+use super::share::Share;
 use super::state::State;
 use crate::control::{
     DaemonSummary, DataflowSummary, Located, NodeEnd, NodeState, NodeSummary, Phase, Reach, Stage,

@@ -3,6 +3,7 @@
 //! `state` decides and never waits; whoever drives it carries its actions out and tells what came of them. Invariant:
 //! a daemon goes on without a coordinator; what it runs is told to the next one. Absent: sockets, plugins, clocks.
 
+mod ending;
 mod event;
 mod link;
 mod report;

@@ -4,6 +4,7 @@
 //! they come, nodes are made and let go at most once; what has changed is reported until it was heard. Absent: how an
 //! action is carried out.
 
+use super::ending::Ending;
 use super::event::{Action, Event, Exit, Local, Note};
 use super::link::{Due, Link};
 use super::share::{Share, Turn};
@@ -25,18 +26,18 @@ const MAX_PEERS: usize = 256;
 /// The daemon's state.
 #[derive(Debug, Clone)]
 pub struct State {
-    machine: MachineId,
-    epoch: Epoch,
+    pub(super) machine: MachineId,
+    pub(super) epoch: Epoch,
     info: MachineInfo,
-    timing: Timing,
-    link: Link,
-    shares: BTreeMap<DataflowId, Share>,
+    pub(super) timing: Timing,
+    pub(super) link: Link,
+    pub(super) shares: BTreeMap<DataflowId, Share>,
     taps: Taps,
     /// Daemons that are gone.
     peers: BTreeMap<(MachineId, Epoch), Gone>,
     next_send: u64,
-    ending: Option<Ending>,
-    exited: bool,
+    pub(super) ending: Option<Ending>,
+    pub(super) exited: bool,
 }
 
 /// A daemon that is gone.
@@ -45,16 +46,6 @@ struct Gone {
     since: Duration,
     /// Whether it counts as lost by now.
     lost: bool,
-}
-
-/// The daemon is to end.
-#[derive(Debug, Clone)]
-struct Ending {
-    why: Exit,
-    /// Set once nothing runs: until when the coordinator is told.
-    farewell: Option<Duration>,
-    /// The farewell, once it was said.
-    leave: Option<SendId>,
 }
 
 impl State {
@@ -255,32 +246,6 @@ impl State {
         }
     }
 
-    /// The coordinator will not have this daemon: nodes must not go on without anybody who can stop them.
-    fn refused(&mut self, why: Exit, now: Duration, out: &mut Vec<Action>) {
-        self.link.registered = None;
-        self.shutdown(self.timing.undo, why, now, out);
-    }
-
-    fn shutdown(&mut self, grace: Duration, why: Exit, now: Duration, out: &mut Vec<Action>) {
-        let grace = match self.ending.is_none() {
-            true => Some(grace),
-            false => None,
-        };
-        let mut turn = turn(now, &self.timing, &self.machine, out);
-        for share in self.shares.values_mut() {
-            share.stop(0, grace, &mut turn);
-        }
-        if let Some(ending) = &mut self.ending {
-            ending.farewell = Some(now);
-            return;
-        }
-        self.ending = Some(Ending {
-            why,
-            farewell: None,
-            leave: None,
-        });
-    }
-
     fn peer_gone(&mut self, machine: MachineId, epoch: Epoch, now: Duration) {
         if self.peers.len() >= MAX_PEERS
             && let Some(oldest) = self.peers.iter().min_by_key(|(_, gone)| gone.since)
@@ -351,7 +316,7 @@ impl State {
         }
     }
 
-    fn changed(&self) -> impl Iterator<Item = &Share> {
+    pub(super) fn changed(&self) -> impl Iterator<Item = &Share> {
         let unheard = |share: &&Share| share.heard < share.status.version;
         self.shares.values().filter(unheard)
     }
@@ -389,7 +354,7 @@ impl State {
         }
     }
 
-    fn send(&mut self, request: CoordinatorRequest, out: &mut Vec<Action>) -> SendId {
+    pub(super) fn send(&mut self, request: CoordinatorRequest, out: &mut Vec<Action>) -> SendId {
         let send = SendId(self.next_send);
         self.next_send += 1;
         out.push(Action::Send {
@@ -398,54 +363,9 @@ impl State {
         });
         send
     }
-
-    /// Ends once nothing runs and the coordinator knows, or cannot be told.
-    fn end(&mut self, now: Duration, out: &mut Vec<Action>) {
-        if !self.shares.values().all(Share::is_ended) {
-            return;
-        }
-        let unheard = self.changed().next().is_some();
-        let registered = self.link.registered.is_some();
-        let farewell = self.timing.farewell;
-        let Some(ending) = &mut self.ending else {
-            return;
-        };
-        let until = *ending.farewell.get_or_insert(now + farewell);
-        if !registered || now >= until {
-            self.exit(out);
-        } else if !unheard && ending.leave.is_none() {
-            let request = CoordinatorRequest::Leave {
-                machine: self.machine.clone(),
-                epoch: self.epoch,
-            };
-            let send = self.send(request, out);
-            if let Some(ending) = &mut self.ending {
-                ending.leave = Some(send);
-            }
-        }
-    }
-
-    /// Whether that was the farewell: then there is nothing left to do.
-    fn left(&mut self, send: SendId, out: &mut Vec<Action>) -> bool {
-        let left = self
-            .ending
-            .as_ref()
-            .is_some_and(|it| it.leave == Some(send));
-        if left {
-            self.exit(out);
-        }
-        left
-    }
-
-    fn exit(&mut self, out: &mut Vec<Action>) {
-        if let Some(ending) = self.ending.take() {
-            out.push(Action::Exit(ending.why));
-            self.exited = true;
-        }
-    }
 }
 
-fn turn<'a>(
+pub(super) fn turn<'a>(
     now: Duration,
     timing: &'a Timing,
     machine: &'a MachineId,

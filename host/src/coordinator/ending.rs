@@ -1,0 +1,105 @@
+//! The end of the coordinator: first the dataflows, then the daemons, then itself. Pure.
+
+use super::event::Action;
+use super::machine::Machine;
+use super::state::{About, State};
+use crate::control::{DaemonRequest, Epoch, StartError};
+use crate::ids::MachineId;
+use std::time::Duration;
+
+/// The coordinator is to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending {
+    /// Whether daemons end as well.
+    pub daemons: bool,
+    /// Dataflows have until then, and after that the daemons.
+    pub until: Duration,
+    /// All dataflows are over.
+    pub stopped: bool,
+}
+
+impl State {
+    pub(super) fn shutdown(&mut self, stop_dataflows: bool, now: Duration, out: &mut Vec<Action>) {
+        if self.ending.is_some() || !stop_dataflows {
+            self.exit(now, out);
+        } else {
+            self.begin_end(false, now);
+        }
+    }
+
+    /// Begins to end: stops everything.
+    pub(super) fn begin_end(&mut self, daemons: bool, now: Duration) {
+        if let Some(ending) = &mut self.ending {
+            ending.daemons |= daemons;
+            return;
+        }
+        let grace = self.timing.grace;
+        for dataflow in self.live.values_mut() {
+            if let Some(then) = dataflow.then.take() {
+                let error = StartError::CoordinatorEnds;
+                self.clients.refuse(then.dataflow, error);
+            }
+            dataflow.ask_stop(grace, false, now, &self.timing);
+        }
+        self.ending = Some(Ending {
+            daemons,
+            until: now + grace + self.timing.stop,
+            stopped: false,
+        });
+    }
+
+    /// Tells the daemons to end once all dataflows have.
+    pub(super) fn end(&mut self, now: Duration, out: &mut Vec<Action>) {
+        let Some(ending) = &mut self.ending else {
+            return;
+        };
+        if !ending.stopped && (self.live.is_empty() || now >= ending.until) {
+            ending.stopped = true;
+            ending.until = now + self.timing.stop;
+        }
+        if !ending.stopped || !ending.daemons {
+            return;
+        }
+        let due = self.exits().filter(|(.., at)| now >= *at);
+        let due: Vec<(MachineId, Epoch)> = due.map(|(id, it, _)| (id.clone(), it.epoch)).collect();
+        for (machine, epoch) in due {
+            let coordinator = self.epoch;
+            let request = DaemonRequest::Exit { coordinator };
+            let send = self.send(&machine, epoch, About::Exit, request, out);
+            if let Some(known) = self.machines.get_mut(&machine) {
+                known.exit.send = Some(send);
+            }
+        }
+    }
+
+    /// Daemons that are to be told to end, and when.
+    fn exits(&self) -> impl Iterator<Item = (&MachineId, &Machine, Duration)> {
+        let told = |known: &Machine| known.lost || known.ends || known.exit.send.is_some();
+        let machines = self.machines.iter().filter(move |(_, known)| !told(known));
+        machines.map(|(machine, known)| (machine, known, known.exit.next))
+    }
+
+    pub(super) fn next_exit(&self) -> Option<Duration> {
+        let daemons = self.ending.is_some_and(|it| it.stopped && it.daemons);
+        self.exits().map(|(.., at)| at).min().filter(|_| daemons)
+    }
+
+    /// Daemons that are heard of and have not ended.
+    pub(super) fn staying(&self) -> Vec<MachineId> {
+        let stays = self.machines.iter().filter(|(_, known)| !known.lost);
+        stays.map(|(machine, _)| machine.clone()).collect()
+    }
+
+    pub(super) fn ending_is_over(&self, now: Duration) -> bool {
+        self.ending.is_some_and(|ending| {
+            let done = !ending.daemons || self.staying().is_empty();
+            ending.stopped && (done || now >= ending.until)
+        })
+    }
+
+    pub(super) fn exit(&mut self, now: Duration, out: &mut Vec<Action>) {
+        self.farewell(now, out);
+        out.push(Action::Exit);
+        self.exited = true;
+    }
+}
