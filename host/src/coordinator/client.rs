@@ -62,6 +62,11 @@ impl Clients {
         }
     }
 
+    /// Whether anybody waits for the end of everything.
+    pub fn await_end(&self) -> bool {
+        self.waiting.iter().any(|it| it.wait == Wait::Destroy)
+    }
+
     /// Whether it was not even begun.
     pub fn has_refused(&self, dataflow: DataflowId) -> bool {
         self.refused.contains_key(&dataflow)

@@ -3,7 +3,7 @@
 use super::event::Action;
 use super::machine::Machine;
 use super::state::{About, State};
-use crate::control::{DaemonRequest, Epoch, StartError};
+use crate::control::{DaemonRequest, Epoch, StartError, Timing};
 use crate::ids::MachineId;
 use std::time::Duration;
 
@@ -16,6 +16,18 @@ pub(super) struct Ending {
     pub until: Duration,
     /// All dataflows are over.
     pub stopped: bool,
+    /// Since when all daemons have ended, too.
+    over: Option<Duration>,
+}
+
+impl Ending {
+    /// When the next step is due.
+    pub fn next_deadline(&self, timing: &Timing) -> Duration {
+        match self.over {
+            Some(since) => since + timing.poll,
+            None => self.until,
+        }
+    }
 }
 
 impl State {
@@ -45,6 +57,7 @@ impl State {
             daemons,
             until: now + grace + self.timing.stop,
             stopped: false,
+            over: None,
         });
     }
 
@@ -90,11 +103,22 @@ impl State {
         stays.map(|(machine, _)| machine.clone()).collect()
     }
 
-    pub(super) fn ending_is_over(&self, now: Duration) -> bool {
-        self.ending.is_some_and(|ending| {
-            let done = !ending.daemons || self.staying().is_empty();
-            ending.stopped && (done || now >= ending.until)
-        })
+    pub(super) fn ending_is_over(&mut self, now: Duration) -> bool {
+        let staying = !self.staying().is_empty();
+        let heard = self.clients.await_end();
+        let poll = self.timing.poll;
+        let Some(ending) = self.ending.as_mut().filter(|ending| ending.stopped) else {
+            return false;
+        };
+        if !ending.daemons {
+            return true;
+        }
+        if ending.over.is_none() && staying && now < ending.until {
+            return false;
+        }
+        // The command that has asked for it is answered, if it is there.
+        let since = *ending.over.get_or_insert(now);
+        heard || now >= since + poll
     }
 
     pub(super) fn exit(&mut self, now: Duration, out: &mut Vec<Action>) {

@@ -42,7 +42,8 @@ pub struct State {
     /// Until dataflows that nobody has told of are given up.
     missing: Option<Duration>,
     pub(super) ending: Option<Ending>,
-    /// When the next event was due.
+    /// When the last event was handled, and when the next was due then.
+    ran: Duration,
     promised: Option<Duration>,
     pub(super) exited: bool,
 }
@@ -79,6 +80,7 @@ impl State {
             sent: BTreeMap::new(),
             next_send: 0,
             ending: None,
+            ran: Duration::ZERO,
             promised: None,
             exited: false,
         }
@@ -134,6 +136,7 @@ impl State {
         }
         if !self.exited {
             self.settle(now, &mut out);
+            self.ran = now;
             self.promised = self.next_deadline();
         }
         out
@@ -156,7 +159,7 @@ impl State {
             .chain(phases)
             .chain(self.recovering)
             .chain(self.missing)
-            .chain(self.ending.map(|ending| ending.until))
+            .chain(self.ending.map(|ending| ending.next_deadline(timing)))
             .chain(self.next_order())
             .chain(self.next_exit())
             .chain(self.clients.next_deadline())
@@ -165,11 +168,12 @@ impl State {
 
     /// Time in which the coordinator did not run does not count as silence of the daemons.
     fn excuse(&mut self, now: Duration) {
-        let Some(promised) = self.promised.filter(|promised| now > *promised + LATE) else {
+        if self.promised.is_none_or(|promised| now <= promised + LATE) {
             return;
-        };
+        }
+        let missed = now.saturating_sub(self.ran);
         for known in self.machines.values_mut().filter(|known| !known.lost) {
-            known.heard = (known.heard + (now - promised)).min(now);
+            known.heard = (known.heard + missed).min(now);
         }
     }
 
@@ -189,9 +193,9 @@ impl State {
         self.end(now, out);
         // After the ledger was written.
         self.order(now, out);
-        self.answer_clients(now, out);
-        if self.ending_is_over(now) {
-            self.exit(now, out);
+        match self.ending_is_over(now) {
+            true => self.exit(now, out),
+            false => self.answer_clients(now, out),
         }
     }
 

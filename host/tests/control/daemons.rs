@@ -85,22 +85,26 @@ impl Bench {
         Some(report.changed)
     }
 
-    /// Lets time pass without a coordinator that answers, or with one.
+    /// Lets time pass without a coordinator that answers, or with one that hears reports.
     fn pass(&mut self, time: Duration, answers: bool) {
         let end = self.now + time;
-        while let Some(due) = self.state.next_deadline().filter(|due| *due <= end) {
-            self.now = due.max(self.now + Duration::from_micros(1));
-            self.on(Event::Time);
-            match (answers, self.asked.is_some()) {
-                (_, false) => {}
-                (true, true) => {
-                    self.hear();
-                }
-                (false, true) => {
-                    let (send, _) = self.asked.take().expect("asked");
+        loop {
+            match &self.asked {
+                Some((send, _)) if !answers => {
+                    let send = *send;
+                    self.asked = None;
                     self.on(Event::Unanswered { send });
                 }
+                Some((_, CoordinatorRequest::Report(_))) => {
+                    self.hear();
+                }
+                _ => {}
             }
+            let Some(due) = self.state.next_deadline().filter(|due| *due <= end) else {
+                break;
+            };
+            self.now = due.max(self.now + Duration::from_micros(1));
+            self.on(Event::Time);
         }
         self.now = end;
     }

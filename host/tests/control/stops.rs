@@ -125,6 +125,7 @@ fn a_repeated_stop_by_name_does_not_stop_the_next_of_that_name() {
     let request = RequestId::new();
     let verb = stop(Target::Name("arm".into()), 100, false);
     cluster.ask_as(request, verb.clone());
+    cluster.pass(ms(100));
     let second = cluster.run(ONE, Some("arm"));
     let Some(ClientReply::Stop(Ok(ended))) = cluster.ask_as(request, verb) else {
         panic!("another answer");
@@ -272,7 +273,7 @@ fn a_coordinator_that_is_interrupted_stops_dataflows_if_asked() {
         let mut cluster = Cluster::new(&["A"]);
         let id = cluster.run(ONE, None);
         cluster.coordinator(Event::Shutdown { stop_dataflows });
-        cluster.deliver();
+        cluster.pass(ms(100));
         assert!(cluster.coordinator_ended);
         assert_eq!(cluster.runs_on(id).is_empty(), stop_dataflows);
         assert_eq!(cluster.at("A").exit, None);
