@@ -234,7 +234,6 @@ impl Dataflow {
         if let Some(error) = self.fault() {
             self.fail(error, now, timing);
         } else if self.shares.values().all(Share::went) {
-            self.started = true;
             self.phase = Phase::Running;
         } else if now >= self.until {
             self.time_out(4, Step::Go, timing.go, now, timing);

@@ -147,7 +147,6 @@ impl State {
         let known = self.machines.get(&machine).map(|known| known.epoch);
         match known {
             Some(old) if old != epoch => {
-                self.gone(&machine, old);
                 self.machines.remove(&machine);
                 out.push(Action::Note(Note::DaemonRestarted(machine.clone())));
             }

@@ -57,6 +57,9 @@ fn a_lost_daemon_that_comes_back_has_gone_on() {
     assert!(cluster.notes.contains(&Note::DaemonBack(machine("B"))));
     assert_eq!(cluster.at("B").did, ["prepare", "spawn", "go"]);
     assert_eq!(cluster.runs_on(id), ["A", "B"]);
+    // It is not given up later for having been lost once.
+    cluster.pass(ms(700_000));
+    assert_eq!(cluster.nodes(), ["a@A: running", "b@B: running"]);
 }
 
 #[test]
@@ -298,8 +301,17 @@ fn a_start_that_had_gone_on_one_machine_is_completed_by_the_next_coordinator() {
     assert_eq!(cluster.at("B").did, ["prepare", "spawn"]);
     cluster.kill_coordinator();
     cluster.hears_again();
+    // The command is faster than the daemons.
+    for name in ["A", "B"] {
+        cluster.at(name).cut = true;
+    }
     cluster.start_coordinator();
-    let reply = cluster.finish(Verb::Start(Box::new(start)));
+    let verb = Verb::Start(Box::new(start));
+    assert_eq!(cluster.ask(verb.clone()), None);
+    for name in ["A", "B"] {
+        cluster.at(name).cut = false;
+    }
+    let reply = cluster.finish(verb);
     assert!(matches!(reply, ClientReply::Start(Ok(_))), "{reply:?}");
     assert_eq!(cluster.at("B").did, ["prepare", "spawn", "go"]);
 }
