@@ -1,23 +1,21 @@
-//! The `dora` command.
+//! The `dora` command: parses arguments, calls `host`, prints.
+//!
+//! Invariant: a user's mistake ends in one message on standard error and the exit status 1, or 2 when the command line
+//! itself is wrong; a reader that closes standard output ends the command quietly. Absent: anything that a test could
+//! want without a terminal.
+
+mod args;
 mod command;
+mod failure;
+mod terminal;
+
 use clap::Parser;
-#[derive(Parser)]
-enum Cli {
-    Run(command::run::RunArgs),
-    Graph(command::graph::GraphArgs),
-    Schema,
-}
-fn main() -> std::process::ExitCode {
-    let r = match Cli::parse() {
-        Cli::Run(a) => command::run::run(&a),
-        Cli::Graph(a) => command::graph::run(&a),
-        Cli::Schema => command::schema::run(),
-    };
-    match r {
-        Ok(c) => c,
-        Err(e) => {
-            eprintln!("error: {e:#}");
-            std::process::ExitCode::FAILURE
-        }
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match command::run(args.command) {
+        Ok(code) => code,
+        Err(report) => failure::report(&report),
     }
 }

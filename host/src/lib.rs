@@ -9,13 +9,17 @@
 pub mod control;
 pub mod coordinator;
 pub mod daemon;
+pub mod build;
 pub mod descriptor;
 pub mod engine;
+pub mod find;
 pub mod ids;
 pub mod launch;
 pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
+mod tail;

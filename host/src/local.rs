@@ -3,28 +3,26 @@
 //! Invariant: every line of the nodes, of their libraries and of the engine goes to the one hub. Absent: the command
 //! line, and other machines.
 
-use crate::descriptor::{Descriptor, LogLevel, Source};
-use crate::engine::{Command, Dataflow, EngineLog, LogInput, Plan, Report, StartError};
+use crate::descriptor::{Descriptor, LogLevel, Node, Source};
+use crate::engine::{Command, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError};
 use crate::ids::{DataflowId, NodeId};
-use crate::logs::{Level, Limit, LogHub, Origin, Record, Selection};
+use crate::logs::{Level, Limit, LogHub, Origin, Record, Rotation, Selection};
 use crate::plugin::preflight::Isolation;
-use crate::plugin::{Loader, LoaderOptions};
+use crate::plugin::{self, Loader, LoaderOptions};
 use plugin_abi::hosting::LogLine;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::SystemTime;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
-/// Set to load plugins where they are, without a private copy.
-pub const IN_PLACE_VARIABLE: &str = "DORA_PLUGIN_IN_PLACE";
-
 /// The loader of this process's plugins; the lines of their libraries go to the hub.
 pub fn loader(hub: &LogHub) -> Loader {
     let lines = hub.clone();
     Loader::new(LoaderOptions {
         isolation: Isolation::Shared,
-        in_place: std::env::var_os(IN_PLACE_VARIABLE).is_some_and(|value| value == "1"),
+        in_place: plugin::in_place_wanted(),
         level: hub.level_for(None, None),
         log: Arc::new(move |library, line| {
             let origin = Origin {
@@ -48,9 +46,7 @@ pub async fn run(
     commands: Receiver<Command>,
 ) -> Result<Report, StartError> {
     for node in &descriptor.nodes {
-        if let Some(limit) = node.logs.min_level.and_then(limit_of) {
-            hub.set_node_limit(id.uuid(), node.id.as_str(), limit);
-        }
+        configure_log(hub, id, node);
     }
     let log = Arc::new(HubLog {
         hub: hub.clone(),
@@ -61,10 +57,31 @@ pub async fn run(
     for input in dataflow.log_inputs() {
         feeds.spawn(feed(hub.clone(), id, input));
     }
+    for output in dataflow.log_outputs() {
+        feeds.spawn(send_lines(hub.clone(), id, output));
+    }
     let report = dataflow.run(commands).await;
     feeds.abort_all();
     hub.dataflow_ended(id.uuid());
     Ok(report)
+}
+
+/// What a node's descriptor says of its log.
+fn configure_log(hub: &LogHub, id: DataflowId, node: &Node) {
+    if let Some(limit) = node.logs.min_level.and_then(limit_of) {
+        hub.set_node_limit(id.uuid(), node.id.as_str(), limit);
+    }
+    if node.logs.max_size.is_some() || node.logs.max_rotated_files.is_some() {
+        let usual = Rotation::default();
+        let rotation = Rotation {
+            max_bytes: node.logs.max_size.map_or(usual.max_bytes, NonZeroU64::get),
+            files: node
+                .logs
+                .max_rotated_files
+                .map_or(usual.files, |older| older.saturating_add(1)),
+        };
+        hub.set_node_rotation(id.uuid(), node.id.as_str(), rotation);
+    }
 }
 
 /// Sends log lines to an input that reads `dora/logs`.
@@ -80,6 +97,18 @@ async fn feed(hub: LogHub, id: DataflowId, input: LogInput) {
     });
     while let Some(record) = lines.recv().await {
         input.push(&record.to_json());
+    }
+}
+
+/// Sends a node's own log lines on its output.
+async fn send_lines(hub: LogHub, id: DataflowId, output: LogOutput) {
+    let mut lines = hub.subscribe(Selection {
+        dataflow: Some(id.uuid()),
+        node: Some(output.node.to_string()),
+        ..Selection::default()
+    });
+    while let Some(record) = lines.recv().await {
+        output.send(&record.to_json());
     }
 }
 

@@ -136,8 +136,14 @@ fn known_plugins() -> Vec<PluginInfo> {
         vec![port("image", None)],
         vec![port("edges", None)],
     );
+    let table = kind(
+        "table",
+        vec![port("rows", Some("Struct"))],
+        vec![port("rows", Some("Struct<a: UInt8>"))],
+    );
     vec![
         plugin("random", vec![random]),
+        plugin("table", vec![table]),
         plugin("status", vec![status]),
         plugin("sink", vec![sink]),
         plugin("record", vec![record]),

@@ -7,11 +7,13 @@ use crate::ffi::{
     self, Bytes, CreateArgs, DONE, ERR_INVALID_DATA, ERR_UNSUPPORTED, Event, Host, Library, OK,
     Status, Str,
 };
-use crate::log::{self, Scope};
+use crate::log;
 use crate::message::Message;
 use crate::node::{Context, Flow, Input, Node, Port, Result, Stop};
 use crate::outputs::{HostRef, Outputs, SendError};
+use crate::scope::InCallback;
 use std::ffi::c_void;
+use std::mem::ManuallyDrop;
 use std::ptr::{NonNull, null};
 use std::sync::OnceLock;
 
@@ -159,8 +161,8 @@ impl<N: Node> Instance<N> {
             ffi::EVENT_INPUT => {
                 let message = NonNull::new(event.msg.cast_mut())
                     .ok_or("the host sent an input without a message")?;
-                // SAFETY: borrowed for the call; the clone gives its own reference back.
-                let message = unsafe { Message::retained(message) };
+                // SAFETY: borrowed for the call, as is what the node gets: no reference to take or to give back.
+                let message = ManuallyDrop::new(unsafe { Message::from_raw(message) });
                 self.node.on_input(
                     Input {
                         name: input()?,
@@ -211,7 +213,7 @@ unsafe extern "C" fn create<N: Node>(
     args: *const CreateArgs,
     out: *mut *mut c_void,
 ) -> Status {
-    let _scope = Scope::callback(host);
+    let _callback = InCallback::of(host);
     guarded_status(host, || {
         let host = NonNull::new(host.cast_mut()).ok_or("the host passed no table")?;
         // SAFETY: the host's tables and arguments are valid for the call, as the contract says.
@@ -265,21 +267,26 @@ unsafe extern "C" fn on_event<N: Node>(instance: *mut c_void, event: *const Even
     // SAFETY: the host passes what `create` stored, to one thread at a time, and an event valid for the call.
     let (instance, event) = unsafe { (&mut *instance.cast::<Instance<N>>(), &*event) };
     let host = instance.outputs.host_ptr();
-    let _scope = Scope::callback(host);
+    let _callback = InCallback::of(host);
     guarded_status(host, || match instance.handle(event) {
         Ok(Flow::Continue) => Ok(OK),
         Ok(Flow::Done) => Ok(DONE),
         // Sending failed because the node is to stop: that is no failure of the node.
-        Err(error) if error.downcast_ref() == Some(&SendError::Closed) => Ok(DONE),
+        Err(error) if says_closed(error.as_ref()) => Ok(DONE),
         Err(error) => Err(error),
     })
+}
+
+/// Whether an error, or one of its causes, is that the node has been told to stop.
+fn says_closed(error: &(dyn std::error::Error + 'static)) -> bool {
+    failure::chain(error).any(|error| error.downcast_ref() == Some(&SendError::Closed))
 }
 
 unsafe extern "C" fn save_state<N: Node>(instance: *mut c_void, out: *mut Bytes) -> Status {
     // SAFETY: as in `on_event`.
     let instance = unsafe { &mut *instance.cast::<Instance<N>>() };
     let host = instance.outputs.host_ptr();
-    let _scope = Scope::callback(host);
+    let _callback = InCallback::of(host);
     guarded_status(host, || {
         let Some(state) = instance.node.save_state()? else {
             return Ok(ERR_UNSUPPORTED);
@@ -309,7 +316,7 @@ unsafe extern "C" fn restore_state<N: Node>(instance: *mut c_void, state: Str) -
     // SAFETY: as in `on_event`.
     let instance = unsafe { &mut *instance.cast::<Instance<N>>() };
     let host = instance.outputs.host_ptr();
-    let _scope = Scope::callback(host);
+    let _callback = InCallback::of(host);
     guarded_status(host, || {
         // SAFETY: borrowed for the call.
         let bytes = unsafe { crate::message::bytes(&state) };
@@ -326,7 +333,7 @@ unsafe extern "C" fn destroy<N: Node>(instance: *mut c_void) -> Status {
     let instance = unsafe { Box::from_raw(instance.cast::<Instance<N>>()) };
     // Keeps the host's table until the node and its own handle are gone.
     let outputs = instance.outputs.clone();
-    let _scope = Scope::callback(outputs.host_ptr());
+    let _callback = InCallback::of(outputs.host_ptr());
     guarded_status(outputs.host_ptr(), || {
         drop(instance);
         Ok(OK)

@@ -18,10 +18,20 @@ pub(crate) struct Failure {
     pub(crate) line: u32,
 }
 
+/// Causes that are followed: an error may name itself as its cause.
+const MOST_CAUSES: usize = 64;
+
+/// An error and its causes, outermost first.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source()).take(MOST_CAUSES)
+}
+
 impl Failure {
+    /// Runs the error's own code, which may panic.
     pub(crate) fn from_error(error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain = std::iter::successors(Some(error), |error| error.source());
-        let lines: Vec<String> = chain
+        let lines: Vec<String> = chain(error)
             .map(|error| error.to_string().replace('\n', " "))
             .collect();
         Self {
@@ -58,24 +68,25 @@ pub(crate) fn guarded<T>(
 ) -> Result<T, Failure> {
     install_hook();
     CAUGHT.set(CAUGHT.get() + 1);
-    // The node is destroyed after a panic, so nothing of it is seen half-changed.
-    let outcome = catch_unwind(AssertUnwindSafe(callback));
+    // The node is destroyed after a panic, so nothing of it is seen half-changed. An error is written down and dropped
+    // in here: both run code of the plugin's.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        callback().map_err(|error| Failure::from_error(error.as_ref()))
+    }));
     CAUGHT.set(CAUGHT.get() - 1);
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Failure::from_error(error.as_ref())),
-        Err(payload) => {
-            let failure = LAST.take().unwrap_or_else(|| Failure {
-                kind: ffi::REPORT_PANIC,
-                text: panic_text(payload.as_ref()),
-                file: String::new(),
-                line: 0,
-            });
-            // A payload whose drop panics would unwind into the host.
-            std::mem::forget(payload);
-            Err(failure)
-        }
-    }
+    outcome.unwrap_or_else(|payload| {
+        let text = panic_text(payload.as_ref());
+        // A payload whose drop panics would unwind into the host.
+        std::mem::forget(payload);
+        // Another one is an earlier panic that the callback caught itself before it resumed this one.
+        let seen = LAST.take().filter(|last| last.text == text);
+        Err(seen.unwrap_or_else(|| Failure {
+            kind: ffi::REPORT_PANIC,
+            text,
+            file: String::new(),
+            line: 0,
+        }))
+    })
 }
 
 /// As [`guarded`] for what becomes a status: a failure is reported to `host`.

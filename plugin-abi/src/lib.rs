@@ -55,11 +55,12 @@ pub mod meta;
 pub mod node;
 pub mod outputs;
 pub mod payload;
+mod scope;
 pub mod testing;
 pub mod types;
 
-pub use log::Scope;
 pub use schemars;
+pub use scope::Scope;
 
 /// Everything that a node needs.
 pub mod prelude {

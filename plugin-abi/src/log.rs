@@ -2,15 +2,14 @@
 //!
 //! Each library has statics of its own, so the host's subscriber never sees a plugin's lines: this one takes them,
 //! asks the host's level and passes them on. Invariant: a line of a callback, or of a thread within
-//! [`Outputs::enter`], carries its node; every other line carries the library. Absent: formatting and filters.
+//! [`crate::outputs::Outputs::enter`], carries its node (`scope`); every other line carries the library. Absent:
+//! formatting and filters.
 
 use crate::failure::Failure;
 use crate::ffi::{Host, Library, LogRecord, Str};
-use crate::outputs::Outputs;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
-use std::ptr::null;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 use tracing_core::field::{Field, Visit};
@@ -20,40 +19,7 @@ use tracing_core::{Event, Interest, Level, Metadata, Subscriber};
 static LIBRARY: AtomicPtr<Library> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
-    static NODE: Cell<*const Host> = const { Cell::new(null()) };
     static SPANS: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Makes a thread one of a node's own while it lives; see [`Outputs::enter`].
-#[derive(Debug)]
-pub struct Scope {
-    before: *const Host,
-    /// Keeps the host's table while the scope points to it; absent inside a callback, whose caller does.
-    _keep: Option<Outputs>,
-}
-
-impl Scope {
-    pub(crate) fn enter(outputs: Outputs) -> Self {
-        let before = NODE.replace(outputs.host_ptr());
-        Self {
-            before,
-            _keep: Some(outputs),
-        }
-    }
-
-    /// For the time of a callback, during which the table lives anyway.
-    pub(crate) fn callback(host: *const Host) -> Self {
-        Self {
-            before: NODE.replace(host),
-            _keep: None,
-        }
-    }
-}
-
-impl Drop for Scope {
-    fn drop(&mut self) {
-        NODE.set(self.before);
-    }
 }
 
 /// Takes over the library's lines. Called by the entry, once per library.
@@ -80,9 +46,8 @@ enum Speaker {
 }
 
 fn speaker() -> Option<Speaker> {
-    let node = NODE.get();
-    if !node.is_null() {
-        return Some(Speaker::Node(node));
+    if let Some(host) = crate::scope::host() {
+        return Some(Speaker::Node(host));
     }
     let library = LIBRARY.load(Ordering::Acquire);
     (!library.is_null()).then_some(Speaker::Library(library))
@@ -190,13 +155,18 @@ struct Span {
     references: usize,
 }
 
+/// The ids of the spans that this thread is in; `None` when the thread is ending and has forgotten them.
+fn open_spans<T>(with: impl FnOnce(&mut Vec<u64>) -> T) -> Option<T> {
+    SPANS.try_with(|open| with(&mut open.borrow_mut())).ok()
+}
+
 impl Bridge {
     fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Span>> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_names(&self) -> String {
-        SPANS.with_borrow(|open| {
+        let names = open_spans(|open| {
             if open.is_empty() {
                 return String::new();
             }
@@ -206,7 +176,8 @@ impl Bridge {
                 .filter_map(|id| spans.get(id))
                 .map(|span| span.metadata.name());
             names.collect::<Vec<_>>().join(":")
-        })
+        });
+        names.unwrap_or_default()
     }
 }
 
@@ -270,11 +241,11 @@ impl Subscriber for Bridge {
     }
 
     fn enter(&self, span: &Id) {
-        SPANS.with_borrow_mut(|open| open.push(span.into_u64()));
+        open_spans(|open| open.push(span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
-        SPANS.with_borrow_mut(|open| {
+        open_spans(|open| {
             if let Some(at) = open.iter().rposition(|id| *id == span.into_u64()) {
                 open.remove(at);
             }
@@ -302,7 +273,7 @@ impl Subscriber for Bridge {
     }
 
     fn current_span(&self) -> Current {
-        let Some(id) = SPANS.with_borrow(|open| open.last().copied()) else {
+        let Some(id) = open_spans(|open| open.last().copied()).flatten() else {
             return Current::none();
         };
         match self.spans().get(&id) {

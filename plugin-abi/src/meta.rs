@@ -37,6 +37,21 @@ impl Timestamp {
         UNIX_EPOCH + Duration::new(self.time >> 32, nanos as u32)
     }
 
+    /// Nanoseconds since the Unix epoch.
+    pub fn unix_nanos(self) -> u64 {
+        let since = self.system_time().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+        })
+    }
+
+    /// The time from an earlier stamp to this one; zero when it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.system_time()
+            .duration_since(earlier.system_time())
+            .unwrap_or_default()
+    }
+
     /// The stamp as the first [`HEADER`] bytes of metadata.
     pub fn to_bytes(self) -> [u8; HEADER] {
         let mut out = [0; HEADER];
@@ -124,6 +139,39 @@ impl Parameters {
             .iter()
             .find(|(name, _)| name == key)
             .map(|(_, value)| value)
+    }
+
+    /// A parameter that is a whole number.
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        match self.get(key) {
+            Some(Value::Integer(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// A parameter that is a number, whole or not.
+    pub fn float(&self, key: &str) -> Option<f64> {
+        match self.get(key) {
+            Some(Value::Float(value)) => Some(*value),
+            Some(Value::Integer(value)) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    /// A parameter that is text.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.get(key) {
+            Some(Value::Text(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A parameter that is true or false.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.get(key) {
+            Some(Value::Bool(value)) => Some(*value),
+            _ => None,
+        }
     }
 
     /// All parameters, in order.
@@ -297,6 +345,23 @@ mod tests {
     #[test]
     fn every_kind_of_value_comes_back() {
         assert_eq!(Parameters::decode(&sample().encode()), Ok(sample()));
+    }
+
+    #[test]
+    fn values_are_asked_for_by_their_kind() {
+        let parameters = sample();
+        assert_eq!(
+            (parameters.flag("flag"), parameters.integer("count")),
+            (Some(true), Some(-5))
+        );
+        assert_eq!(
+            (parameters.float("ratio"), parameters.float("count")),
+            (Some(0.25), Some(-5.0))
+        );
+        assert_eq!(
+            (parameters.text("name"), parameters.text("count")),
+            (Some("ä"), None)
+        );
     }
 
     #[test]

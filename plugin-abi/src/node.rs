@@ -246,6 +246,13 @@ impl Port {
         self
     }
 
+    /// As [`Port::of`], from a type of the arrow crates.
+    #[cfg(feature = "arrow")]
+    #[must_use]
+    pub fn of_type(self, data_type: &arrow_schema::DataType) -> Self {
+        self.of(&crate::message::arrow::type_text(data_type))
+    }
+
     /// What it carries, for people.
     #[must_use]
     pub fn about(mut self, description: &str) -> Self {

@@ -4,11 +4,11 @@
 //! outlives its node is refused, not a crash. Absent: how the data become Arrow structs (`payload`).
 
 use crate::ffi::{self, Host, HostBuf, Status, Str};
-use crate::log::Scope;
 use crate::message::{Number, Schema};
 use crate::meta::Parameters;
 use crate::node::Kind;
 use crate::payload::{self, Payload, Target};
+use crate::scope::Scope;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::{Arc, OnceLock};
 
@@ -138,8 +138,9 @@ impl Outputs {
     }
 
     /// Sends data: bytes (`&[u8]`), text, a number, numbers (`&[f32]`; a `Vec` is moved, not copied), a
-    /// [`Message`](crate::message::Message) to forward or, with the feature `arrow`, an array. Waits while a reader
-    /// with the policy `backpressure` is full. An output that nobody connected takes everything and drops it.
+    /// [`Message`](crate::message::Message) to forward, an array of another library
+    /// ([`CArray`](crate::payload::CArray)) or, with the feature `arrow`, an array. Waits while a reader with the policy
+    /// `backpressure` is full. An output that nobody connected takes everything and drops it.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -283,12 +284,12 @@ impl Outputs {
     }
 
     /// The host's interned type of a leaf.
-    pub(crate) fn leaf_schema(&self, leaf: usize) -> Result<&Schema, SendError> {
+    pub(crate) fn leaf_schema(&self, leaf: usize, output: &str) -> Result<&Schema, SendError> {
         let slot = self.0.leaves.get(leaf).ok_or(SendError::Host)?;
         if let Some(schema) = slot.get() {
             return Ok(schema);
         }
-        let schema = self.intern(payload::leaf_schema(leaf))?;
+        let schema = self.intern(payload::leaf_schema(leaf), output)?;
         Ok(slot.get_or_init(|| schema))
     }
 
@@ -297,6 +298,7 @@ impl Outputs {
         &self,
         data_type: &arrow_schema::DataType,
         schema: ffi::ArrowSchema,
+        output: &str,
     ) -> Result<Schema, SendError> {
         let mut known = self
             .0
@@ -307,7 +309,7 @@ impl Outputs {
             drop(crate::message::OwnedSchema(schema));
             return Ok(found.clone());
         }
-        let interned = self.intern(schema)?;
+        let interned = self.intern(schema, output)?;
         // A node deals in a few types; one that makes up new ones must not fill the memory.
         if known.len() < 16 {
             known.push((data_type.clone(), interned.clone()));
@@ -315,15 +317,21 @@ impl Outputs {
         Ok(interned)
     }
 
-    pub(crate) fn intern(&self, mut schema: ffi::ArrowSchema) -> Result<Schema, SendError> {
+    pub(crate) fn intern(
+        &self,
+        mut schema: ffi::ArrowSchema,
+        output: &str,
+    ) -> Result<Schema, SendError> {
         let mut out = null();
-        // SAFETY: the schema is ours to give, `out` ours to fill; `OK` says that it holds a reference.
-        unsafe {
-            match (self.host().intern_schema)(self.host_ptr(), &raw mut schema, &raw mut out) {
-                ffi::OK if !out.is_null() => Ok(Schema::from_raw(out)),
-                _ => Err(SendError::Host),
-            }
+        // SAFETY: the schema is ours to give, `out` ours to fill.
+        let status =
+            unsafe { (self.host().intern_schema)(self.host_ptr(), &raw mut schema, &raw mut out) };
+        self.explain(status, output)?;
+        if out.is_null() {
+            return Err(SendError::Host);
         }
+        // SAFETY: `OK` says that it holds a reference.
+        Ok(unsafe { Schema::from_raw(out) })
     }
 }
 
@@ -372,7 +380,10 @@ impl<T: Number> Buffer<T> {
         if self.index == u32::MAX {
             return Ok(());
         }
-        let schema = self.outputs.leaf_schema(payload::leaf_of::<T>())?.as_ptr();
+        let schema = self
+            .outputs
+            .leaf_schema(payload::leaf_of::<T>(), &self.output)?
+            .as_ptr();
         let host = self.outputs.host();
         let length = i64::try_from(self.length).map_err(|_| SendError::NoMemory)?;
         // SAFETY: the buffer came from this host, holds `length` values and is taken over.

@@ -1,11 +1,11 @@
 //! What can be sent: how Rust values become Arrow data.
 //!
 //! Bytes are `UInt8`, text is one `Utf8` value, a number is one value of its type, numbers are an array, `()` is an
-//! empty `Null` array. Invariant: small data are copied once, by the host; a `Vec` and an array move. Absent: the
-//! arrow crates, unless the feature `arrow` is on.
+//! empty `Null` array, and [`CArray`] whatever another library made. Invariant: small data are copied once, by the host;
+//! a `Vec` and an array move. Absent: the arrow crates, unless the feature `arrow` is on.
 
 use crate::ffi::{ArrowArray, ArrowSchema, Leaf, Str};
-use crate::message::{Message, Number, Schema};
+use crate::message::{Message, Number, OwnedArray, OwnedSchema, Schema};
 use crate::outputs::{Outputs, SendError};
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
@@ -57,7 +57,7 @@ pub struct Target<'a> {
 
 impl Target<'_> {
     fn leaf(&self, leaf: usize, length: usize, buffers: &[Str]) -> Result<(), SendError> {
-        let schema = self.outputs.leaf_schema(leaf)?.as_ptr();
+        let schema = self.outputs.leaf_schema(leaf, self.output)?.as_ptr();
         let length = i64::try_from(length).map_err(|_| SendError::NoMemory)?;
         let data = Leaf {
             length,
@@ -87,8 +87,9 @@ impl Target<'_> {
         self.leaf(leaf_of::<T>(), values.len(), &[NONE, bytes])
     }
 
-    fn array(&self, schema: &Schema, mut array: ArrowArray) -> Result<(), SendError> {
+    fn array(&self, schema: &Schema, array: OwnedArray) -> Result<(), SendError> {
         let host = self.outputs.host();
+        let mut array = array.into_inner();
         // SAFETY: the array is ours to give; the schema is borrowed for the call.
         let status = unsafe {
             (host.send_array)(
@@ -134,6 +135,41 @@ pub trait Payload: sealed::Sealed {
     fn send_to(self, target: &Target<'_>) -> Result<(), SendError>;
 }
 
+/// An array in the structs of the Arrow C Data Interface: how data go out that were made by another version of the
+/// arrow crates, or by another library that knows the interface. Their type is interned anew with each send. Dropped
+/// without being sent, both are released.
+///
+/// ```text
+/// // The structs have the same fields in every version of the crates.
+/// let (array, schema) = arrow_array::ffi::to_ffi(&array.to_data())?;
+/// outputs.send("out", unsafe { CArray::new(transmute(array), transmute(schema)) })?;
+/// ```
+pub struct CArray {
+    array: OwnedArray,
+    schema: OwnedSchema,
+}
+
+impl CArray {
+    /// Takes both over, and calls their release when nobody reads the data any more, on any thread.
+    ///
+    /// # Safety
+    /// Both are valid as the interface demands, or have no `release`, and they belong together.
+    pub unsafe fn new(array: ArrowArray, schema: ArrowSchema) -> Self {
+        Self {
+            array: OwnedArray(array),
+            schema: OwnedSchema(schema),
+        }
+    }
+}
+
+impl std::fmt::Debug for CArray {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CArray")
+            .field("length", &self.array.0.length)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Implements [`Payload`] for one type by an expression.
 macro_rules! payload {
     ($([$($generic:tt)*] $type:ty: |$data:ident, $target:ident| $body:expr;)*) => {$(
@@ -154,8 +190,8 @@ payload! {
     [T: Number, const N: usize] &[T; N]: |data, target| target.numbers(data);
     [T: Number, const N: usize] [T; N]: |data, target| target.numbers(&data);
     [T: Number] Vec<T>: |data, target| {
-        let schema = target.outputs.leaf_schema(leaf_of::<T>())?;
-        target.array(schema, moved(data))
+        let schema = target.outputs.leaf_schema(leaf_of::<T>(), target.output)?;
+        target.array(schema, OwnedArray(moved(data)))
     };
     [] &str: |data, target| text(data, target);
     [] &String: |data, target| text(data, target);
@@ -163,6 +199,10 @@ payload! {
     [] (): |_data, target| target.leaf(NULL, 0, &[]);
     [] &Message: |data, target| forward(data, target);
     [] Message: |data, target| forward(&data, target);
+    [] CArray: |data, target| {
+        let schema = target.outputs.intern(data.schema.into_inner(), target.output)?;
+        target.array(&schema, data.array)
+    };
 }
 
 #[cfg(feature = "arrow")]
@@ -170,6 +210,12 @@ payload! {
     [] &dyn arrow_array::Array: |data, target| arrow(data, target);
     [] &arrow_array::ArrayRef: |data, target| arrow(data, target);
     [] arrow_array::ArrayRef: |data, target| arrow(&data, target);
+    [] &arrow_array::StructArray: |data, target| arrow(data, target);
+    [] &arrow_array::BooleanArray: |data, target| arrow(data, target);
+    [] &arrow_array::FixedSizeListArray: |data, target| arrow(data, target);
+    [T: arrow_array::ArrowPrimitiveType] &arrow_array::PrimitiveArray<T>: |data, target| arrow(data, target);
+    [T: arrow_array::types::ByteArrayType] &arrow_array::GenericByteArray<T>: |data, target| arrow(data, target);
+    [O: arrow_array::OffsetSizeTrait] &arrow_array::GenericListArray<O>: |data, target| arrow(data, target);
 }
 
 fn text(text: &str, target: &Target<'_>) -> Result<(), SendError> {
@@ -181,7 +227,8 @@ fn text(text: &str, target: &Target<'_>) -> Result<(), SendError> {
 fn forward(message: &Message, target: &Target<'_>) -> Result<(), SendError> {
     // SAFETY: the schema lives as long as the message.
     let schema = unsafe { Schema::retained((*message.as_ptr()).schema) };
-    target.array(&schema, message.view().map_err(|_| SendError::NoMemory)?)
+    let view = message.view().map_err(|_| SendError::NoMemory)?;
+    target.array(&schema, OwnedArray(view))
 }
 
 #[cfg(feature = "arrow")]
@@ -190,7 +237,10 @@ fn arrow(array: &dyn arrow_array::Array, target: &Target<'_>) -> Result<(), Send
         output: target.output.to_owned(),
     };
     let (data, schema) = crate::message::arrow::export(array).map_err(invalid)?;
-    let schema = target.outputs.array_schema(array.data_type(), schema)?;
+    let data = OwnedArray(data);
+    let schema = target
+        .outputs
+        .array_schema(array.data_type(), schema, target.output)?;
     target.array(&schema, data)
 }
 

@@ -130,6 +130,7 @@ pub struct Harness<N: Node> {
     instance: Instance<Arc<Recorder>>,
     recorder: Arc<Recorder>,
     inputs: Vec<String>,
+    closed: Vec<u32>,
     timers: Vec<Timer>,
     maker: Outputs,
     made: Arc<Recorder>,
@@ -188,6 +189,7 @@ impl<N: Node> Harness<N> {
             instance,
             recorder,
             inputs: inputs.to_vec(),
+            closed: Vec::new(),
             timers: Vec::new(),
             maker,
             made,
@@ -220,13 +222,7 @@ impl<N: Node> Harness<N> {
         parameters: &Parameters,
     ) -> Result<Flow, NodeFailure> {
         self.made.record().now = self.recorder.record().now;
-        if let Err(error) = self.maker.send_with("made", data, parameters) {
-            panic!("no valid data for input \"{input}\": {error}");
-        }
-        let made = self.made.record().sent.pop();
-        let Some((_, message)) = made else {
-            panic!("the data for input \"{input}\" became no message")
-        };
+        let message = make(&self.maker, &self.made, data, parameters);
         let input = self.index(input);
         let status = self.instance.on_event(Event::Input {
             input,
@@ -244,7 +240,13 @@ impl<N: Node> Harness<N> {
     /// The node has no such input.
     pub fn close(&mut self, input: &str) -> Result<Flow, NodeFailure> {
         let index = self.index(input);
+        if !self.closed.contains(&index) {
+            self.closed.push(index);
+        }
         let status = self.instance.on_event(Event::InputClosed { input: index });
+        if status == ffi::OK && self.closed.len() == self.inputs.len() {
+            return self.stop(Stop::InputsClosed);
+        }
         self.flow(status)
     }
 
@@ -374,6 +376,31 @@ fn failure_of(recorder: &Recorder, status: Status) -> NodeFailure {
             causes: Vec::new(),
             place: None,
         })
+}
+
+/// A message with data and parameters, as a node would send it, stamped with the epoch.
+///
+/// # Panics
+/// The data are no valid Arrow data.
+pub fn message(data: impl Payload, parameters: &Parameters) -> Message {
+    let made = Recorder::new(vec![Port::new("made")]);
+    make(&maker(&made), &made, data, parameters)
+}
+
+fn make(
+    maker: &Outputs,
+    made: &Arc<Recorder>,
+    data: impl Payload,
+    parameters: &Parameters,
+) -> Message {
+    if let Err(error) = maker.send_with("made", data, parameters) {
+        panic!("no valid data for a message: {error}");
+    }
+    let made = made.record().sent.pop();
+    let Some((_, message)) = made else {
+        panic!("the data became no message")
+    };
+    message
 }
 
 fn table(recorder: &Arc<Recorder>) -> Arc<Table<Arc<Recorder>>> {

@@ -1,35 +1,17 @@
 //! `dora graph`: draws a dataflow.
 
-use clap::Args;
+use super::print_warnings;
+use crate::args::GraphArgs;
 use eyre::{Result, WrapErr};
+use host::descriptor::Descriptor;
 use host::descriptor::graph::Graph;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// What `dora graph` takes.
-#[derive(Args, Debug)]
-pub struct GraphArgs {
-    /// The descriptor.
-    file: PathBuf,
-    /// As a Mermaid diagram, for Markdown pages (the default).
-    #[arg(long, group = "form")]
-    mermaid: bool,
-    /// As one HTML file that works without a network.
-    #[arg(long, group = "form")]
-    html: bool,
-    /// In Graphviz's language.
-    #[arg(long, group = "form")]
-    dot: bool,
-    /// Write to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
 
 /// Runs the command.
 pub fn run(args: &GraphArgs) -> Result<ExitCode> {
-    let descriptor = super::read(&args.file)?;
-    super::print_warnings(&descriptor.warnings);
+    let descriptor = Descriptor::read(&args.descriptor)?;
+    print_warnings(&descriptor.warnings);
     let graph = Graph::new(&descriptor);
     let text = match (args.html, args.dot) {
         (true, _) => graph.to_html(),

@@ -1,31 +1,45 @@
-//! The commands, a file each, and what they share.
+//! One file per command. Each returns the exit status, or the error that ends it.
 
-pub mod graph;
+mod build;
+mod graph;
 mod logs;
-pub mod run;
-pub mod schema;
+mod new;
+mod plugin;
+mod run;
+mod schema;
 mod signals;
 mod summary;
+mod validate;
 
-use eyre::Result;
+use crate::args::{Command, DescribeArgs};
 use host::descriptor::{Descriptor, Problems};
+use host::plugin::describe;
+use host::plugin::preflight::Isolation;
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
+use std::process::ExitCode;
 
-/// A time on the command line: `10s`, `500ms`, `2m`.
-fn time(text: &str) -> Result<Duration, humantime::DurationError> {
-    humantime::parse_duration(text)
+/// Runs a command to its end.
+pub fn run(command: Command) -> eyre::Result<ExitCode> {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Graph(args) => graph::run(&args),
+        Command::Schema => schema::run(),
+        Command::New(args) => new::run(&args),
+        Command::Plugin(command) => plugin::run(command),
+        Command::Describe(args) => be_helper(&args),
+    }
 }
 
-/// Reads a descriptor; its problems are printed as they are.
-fn read(file: &Path) -> Result<Descriptor> {
-    Descriptor::read(file).map_err(refused)
-}
-
-/// The problems of a descriptor as this command's error: each line says its place itself.
-fn refused(problems: Problems) -> eyre::Report {
-    eyre::Report::new(problems)
+fn be_helper(args: &DescribeArgs) -> eyre::Result<ExitCode> {
+    let isolation = if args.own {
+        Isolation::Own
+    } else {
+        Isolation::Shared
+    };
+    describe::answer(&args.file, isolation)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_warnings(warnings: &Problems) {

@@ -1,8 +1,7 @@
 //! `dora run`: a dataflow on this machine until it ends or somebody stops it.
 
-use super::logs::LogArgs;
-use super::summary;
-use clap::Args;
+use super::{build, logs, note_machines, print_warnings, summary};
+use crate::args::RunArgs;
 use eyre::{Result, WrapErr};
 use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
@@ -11,7 +10,7 @@ use host::ids::DataflowId;
 use host::launch::{self, Prepared};
 use host::local;
 use host::logs::LogHub;
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, Sender};
@@ -19,33 +18,15 @@ use tokio::sync::mpsc::{self, Sender};
 /// How long the log may take to write what waits.
 const LOG_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What `dora run` takes.
-#[derive(Args, Debug)]
-pub struct RunArgs {
-    /// The descriptor.
-    file: PathBuf,
-    /// Run the nodes' build commands first.
-    #[arg(long)]
-    build: bool,
-    /// Stop the dataflow after this time, as Ctrl-C does: 10s, 500ms, 2m.
-    #[arg(long, value_name = "TIME", value_parser = super::time)]
-    stop_after: Option<Duration>,
-    /// How long nodes have to stop before they are given up.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = super::time)]
-    grace: Duration,
-    #[command(flatten)]
-    logs: LogArgs,
-}
-
 /// Runs the command.
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
-    let descriptor = super::read(&args.file)?;
+    let descriptor = Descriptor::read(&args.descriptor)?;
     if args.build {
-        eyre::bail!("later");
+        build::build(&descriptor, NonZeroUsize::MIN, false)?;
     }
-    let hub = args.logs.start()?;
+    let hub = logs::start(&args.logs)?;
     let outcome = run_logged(args, &descriptor, &hub);
-    args.logs.finish(&hub, LOG_DEADLINE);
+    logs::finish(&hub, LOG_DEADLINE);
     let report = outcome?;
     summary::print(&report);
     Ok(if report.failures().next().is_some() {
@@ -58,10 +39,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 fn run_logged(args: &RunArgs, descriptor: &Descriptor, hub: &LogHub) -> Result<Report> {
     let loader = local::loader(hub);
     let places = Places::of_this_process(&[descriptor.folder()]);
-    let Prepared { plan, warnings } =
-        launch::prepare(descriptor, &loader, &places).map_err(super::refused)?;
-    super::print_warnings(&warnings);
-    super::note_machines(descriptor);
+    let Prepared { plan, warnings } = launch::prepare(descriptor, &loader, &places)?;
+    print_warnings(&warnings);
+    note_machines(descriptor);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();

@@ -10,7 +10,8 @@ pub struct Signals(Inner);
 struct Inner {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
+    /// `None` when whoever started this process wants it to outlive the terminal.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(windows)]
@@ -27,10 +28,11 @@ impl Signals {
     #[cfg(unix)]
     pub fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        let hang_up = (!hang_up_is_ignored()).then(|| signal(SignalKind::hangup()));
         Ok(Self(Inner {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: hang_up.transpose()?,
         }))
     }
 
@@ -55,10 +57,16 @@ impl Signals {
             terminate,
             hang_up,
         } = &mut self.0;
+        let hang_up = async {
+            match hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
+            _ = hang_up => {}
         }
     }
 
@@ -80,4 +88,15 @@ impl Signals {
             _ = shutdown.recv() => {}
         }
     }
+}
+
+/// Whether this process was started to go on when the terminal is closed, as by `nohup`. Systems that do not tell it in
+/// this file are taken to say no.
+#[cfg(unix)]
+fn hang_up_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // SIGHUP is the first signal, and the lowest bit.
+    mask.is_some_and(|mask| mask & 1 != 0)
 }

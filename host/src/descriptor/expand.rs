@@ -76,7 +76,7 @@ fn name_len(text: &str) -> usize {
 /// Splits an argument string at white space. `'...'` and `"..."` keep it together; a backslash
 /// takes the meaning of a following quote, backslash or white space, and is plain before anything
 /// else, so that `C:\dir` stays what it is. `None` when a quote is not closed.
-pub(super) fn split_args(text: &str) -> Option<Vec<String>> {
+pub(crate) fn split_args(text: &str) -> Option<Vec<String>> {
     let mut args = Vec::new();
     let mut current: Option<String> = None;
     let mut quote: Option<char> = None;

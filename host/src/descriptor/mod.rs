@@ -32,6 +32,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use expand::split_args;
 pub use expand::{ExpandError, Lookup, expand};
 pub use problem::{MAX_KEPT, Position, Problem, Problems, Severity};
 pub use schema::json_schema;

@@ -2,17 +2,25 @@
 //!
 //! Invariant: an input never holds more messages than its capacity; what its policy drops is counted; messages of one
 //! input come out in the order in which they went in, and inputs take turns. A close comes out after the messages before
-//! it; an order of the engine comes out before all messages. Absent: who reads, and what the messages are for.
+//! it; an order of the engine comes out before all messages. Of each input, what went in is what came out, was dropped,
+//! was discarded or is still in. Absent: who reads, and what the messages are for.
 //!
 //! A mutex and a condition variable: measured, this wakes a reader faster than any channel, because the futex wake is
-//! nearly the whole cost. The wake is skipped while the reader is awake.
+//! nearly the whole cost. The wake is skipped while the reader is awake. So that a busy reader and a busy sender seldom
+//! meet at the mutex, the reader is lent several messages of a `backpressure` input at once; they count as in the queue
+//! until it has had them all. Inputs that drop are not lent from: what is dropped would no longer be the oldest.
+
+mod reader;
+
+pub use reader::{Lent, Pass};
 
 use super::SeatId;
 use crate::descriptor::QueuePolicy;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Number of an input in its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +38,16 @@ pub enum Order {
     Go,
     /// Tell the instance to stop.
     Stop,
-    /// A thread of the node's own says that it is done.
-    Finish,
-    /// A thread of the node's own says that it has failed.
-    Fail,
+    /// A thread of an instance's own says that it is done.
+    Finish {
+        /// The instance's restart count.
+        instance: u32,
+    },
+    /// A thread of an instance's own says that it has failed.
+    Fail {
+        /// The instance's restart count.
+        instance: u32,
+    },
 }
 
 /// What comes out of a mailbox.
@@ -69,10 +83,12 @@ pub struct InputCount {
     pub taken: u64,
     /// Messages that the policy dropped.
     pub dropped: u64,
-    /// Messages that were still in when the input was closed for good.
+    /// Messages that were still in when the input was closed for good, or came later.
     pub discarded: u64,
     /// Messages that are in.
     pub queued: u64,
+    /// Ticks of its timer that were late; ticks and log lines for which a queue that makes senders wait had no room.
+    pub missed: u64,
 }
 
 /// One thread's mailbox.
@@ -83,18 +99,25 @@ pub struct Mailbox {
     readable: Condvar,
     /// Senders wait here for room.
     writable: Condvar,
+    /// What has come while the reader is busy with what it was lent: see [`NOTHING`], [`MESSAGES`], [`ORDERS`].
+    news: AtomicU8,
 }
+
+const NOTHING: u8 = 0;
+/// Another input has something: it takes turns with what was lent.
+const MESSAGES: u8 = 1;
+/// There is an order, which comes before every message.
+const ORDERS: u8 = 2;
 
 #[derive(Debug, Default)]
 struct State {
     inputs: Vec<Input>,
     orders: VecDeque<(SeatId, Order)>,
-    /// The input that is asked next.
-    turn: usize,
-    /// Inputs that hold something, so that an empty mailbox is known without a search.
-    filled: usize,
+    /// Inputs that had something when they were listed, in the order of their turns.
+    ready: VecDeque<usize>,
+    /// The input that the reader was lent messages of.
+    lender: Option<usize>,
     reader_waits: bool,
-    senders_waiting: usize,
     ended: bool,
 }
 
@@ -103,33 +126,57 @@ struct Input {
     capacity: usize,
     policy: QueuePolicy,
     queue: VecDeque<Message>,
+    /// Messages that the reader was lent, and that still take room.
+    lent: usize,
     /// The source has closed; comes out after the queue.
     closing: bool,
     /// Nothing goes in any more.
     shut: bool,
     /// Nothing comes out for now.
     held: bool,
+    /// Whether it is among [`State::ready`].
+    listed: bool,
+    /// Senders that wait for room.
+    waiting: usize,
     count: InputCount,
 }
 
 impl Input {
+    fn new(capacity: usize, policy: QueuePolicy) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            policy,
+            queue: VecDeque::new(),
+            lent: 0,
+            closing: false,
+            shut: false,
+            held: true,
+            listed: false,
+            waiting: 0,
+            count: InputCount::default(),
+        }
+    }
+
     fn has_something(&self) -> bool {
-        !self.held && (!self.queue.is_empty() || self.closing)
+        !self.held && self.lent == 0 && (!self.queue.is_empty() || self.closing)
+    }
+
+    fn is_full(&self) -> bool {
+        self.queue.len() + self.lent >= self.capacity
+    }
+
+    /// Whether waiting senders are to be woken: not for every single message that goes, which would cost a wake each.
+    fn has_room_for_waiting(&self) -> bool {
+        self.waiting > 0 && (self.shut || self.queue.len() + self.lent <= self.capacity / 2)
     }
 }
 
 impl Mailbox {
-    /// A mailbox with these inputs: capacity and policy of each. All are held until [`Mailbox::release`].
+    /// A mailbox with these inputs: capacity and policy of each. All are held until [`Mailbox::hold`] lets them go.
     pub fn new(inputs: impl IntoIterator<Item = (usize, QueuePolicy)>) -> Self {
-        let inputs = inputs.into_iter().map(|(capacity, policy)| Input {
-            capacity: capacity.max(1),
-            policy,
-            queue: VecDeque::new(),
-            closing: false,
-            shut: false,
-            held: true,
-            count: InputCount::default(),
-        });
+        let inputs = inputs
+            .into_iter()
+            .map(|(capacity, policy)| Input::new(capacity, policy));
         let state = State {
             inputs: inputs.collect(),
             ..State::default()
@@ -138,6 +185,7 @@ impl Mailbox {
             state: Mutex::new(state),
             readable: Condvar::new(),
             writable: Condvar::new(),
+            news: AtomicU8::new(NOTHING),
         }
     }
 
@@ -149,24 +197,21 @@ impl Mailbox {
     /// Changes an input and wakes the reader if that gave it something.
     fn change<T>(&self, slot: Slot, change: impl FnOnce(&mut Input) -> T) -> Option<T> {
         let mut state = self.state();
-        let input = state.inputs.get_mut(slot.0)?;
-        let before = input.has_something();
-        let result = change(input);
-        let after = input.has_something();
-        match (before, after) {
-            (false, true) => state.filled += 1,
-            (true, false) => state.filled -= 1,
-            _ => {}
+        let result = change(state.inputs.get_mut(slot.0)?);
+        if state.list(slot.0) {
+            self.tell_reader(state, MESSAGES);
         }
-        let wake = after && state.reader_waits;
-        if wake {
-            state.reader_waits = false;
-        }
+        Some(result)
+    }
+
+    /// Lets the reader know that there is something for it.
+    fn tell_reader(&self, mut state: MutexGuard<'_, State>, news: u8) {
+        self.news.fetch_max(news, Ordering::Relaxed);
+        let wake = std::mem::take(&mut state.reader_waits);
         drop(state);
         if wake {
             self.readable.notify_one();
         }
-        Some(result)
     }
 
     /// Puts a message in, or says why not; gives it back when it is [`Pushed::Full`].
@@ -176,9 +221,10 @@ impl Mailbox {
         let pushed = self.change(slot, |input| {
             if input.shut {
                 dropped = Some(message);
+                input.count.discarded += 1;
                 return Pushed::Closed;
             }
-            if input.queue.len() < input.capacity {
+            if !input.is_full() {
                 input.queue.push_back(message);
                 return Pushed::In;
             }
@@ -205,27 +251,36 @@ impl Mailbox {
     /// asked under the lock, so that a wake between it and the wait is not lost.
     pub fn wait_for_room(&self, slot: Slot, timeout: Duration, stop: impl Fn() -> bool) {
         let mut state = self.state();
-        let full = |state: &State| {
-            state
-                .inputs
-                .get(slot.0)
-                .is_some_and(|input| !input.shut && input.queue.len() >= input.capacity)
+        let Some(input) = state.inputs.get_mut(slot.0) else {
+            return;
         };
-        if !full(&state) || stop() {
+        if input.shut || !input.is_full() || stop() {
             return;
         }
-        state.senders_waiting += 1;
+        input.waiting += 1;
         let (mut state, _) = self
             .writable
             .wait_timeout(state, timeout)
             .unwrap_or_else(PoisonError::into_inner);
-        state.senders_waiting -= 1;
+        if let Some(input) = state.inputs.get_mut(slot.0) {
+            input.waiting -= 1;
+        }
     }
 
     /// Wakes every sender that waits for room, so that it looks whether it has been told to stop.
     pub fn wake_senders(&self) {
         drop(self.state());
         self.writable.notify_all();
+    }
+
+    /// Counts a message that its sender gave up on while it waited for room.
+    pub fn given_up(&self, slot: Slot) {
+        self.change(slot, |input| input.count.discarded += 1);
+    }
+
+    /// Counts a tick or a log line for which there was no room, because their senders do not wait.
+    pub fn missed(&self, slot: Slot) {
+        self.change(slot, |input| input.count.missed += 1);
     }
 
     /// The input's source has closed: says so after the messages that are in.
@@ -237,7 +292,7 @@ impl Mailbox {
         });
     }
 
-    /// The node has ended for good: discards what is in and refuses the rest.
+    /// Nothing more is wanted: discards what is in and refuses the rest.
     pub fn shut(&self, slot: Slot) {
         let discarded = self.change(slot, |input| {
             input.shut = true;
@@ -258,55 +313,21 @@ impl Mailbox {
     pub fn order(&self, seat: SeatId, order: Order) {
         let mut state = self.state();
         state.orders.push_back((seat, order));
-        self.wake_reader(state);
+        self.tell_reader(state, ORDERS);
     }
 
     /// Nobody needs this mailbox any more.
     pub fn end(&self) {
         let mut state = self.state();
         state.ended = true;
-        self.wake_reader(state);
+        self.tell_reader(state, MESSAGES);
     }
 
-    fn wake_reader(&self, mut state: MutexGuard<'_, State>) {
-        let wake = std::mem::take(&mut state.reader_waits);
-        drop(state);
-        if wake {
-            self.readable.notify_one();
-        }
-    }
-
-    /// The next thing, waiting for it until `deadline`. One reader.
-    pub fn take(&self, deadline: Option<Instant>) -> Option<Delivery> {
-        let mut state = self.state();
-        loop {
-            if let Some(delivery) = state.next() {
-                let room = state.senders_waiting > 0;
-                drop(state);
-                if room {
-                    self.writable.notify_all();
-                }
-                return Some(delivery);
-            }
-            state.reader_waits = true;
-            state =
-                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                    None => self
-                        .readable
-                        .wait(state)
-                        .unwrap_or_else(PoisonError::into_inner),
-                    Some(Duration::ZERO) => {
-                        state.reader_waits = false;
-                        return None;
-                    }
-                    Some(left) => {
-                        self.readable
-                            .wait_timeout(state, left)
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .0
-                    }
-                };
-        }
+    /// Whether an input has a message that its node has not had yet.
+    pub fn holds_one(&self, slot: Slot) -> bool {
+        let state = self.state();
+        let input = state.inputs.get(slot.0);
+        input.is_some_and(|input| !input.queue.is_empty() || input.lent > 0)
     }
 
     /// Counters of an input.
@@ -323,38 +344,19 @@ impl Mailbox {
 }
 
 impl State {
-    fn next(&mut self) -> Option<Delivery> {
-        if let Some((seat, order)) = self.orders.pop_front() {
-            return Some(Delivery::Order(seat, order));
+    /// Gives an input its turn if it has something and is not waiting for it already; `true` when it was.
+    fn list(&mut self, at: usize) -> bool {
+        let Some(input) = self.inputs.get_mut(at) else {
+            return false;
+        };
+        let list = !input.listed && input.has_something();
+        if list {
+            input.listed = true;
+            self.ready.push_back(at);
         }
-        if self.filled > 0 {
-            let count = self.inputs.len();
-            for step in 0..count {
-                let at = (self.turn + step) % count;
-                let Some(input) = self
-                    .inputs
-                    .get_mut(at)
-                    .filter(|input| input.has_something())
-                else {
-                    continue;
-                };
-                self.turn = (at + 1) % count;
-                let delivery = match input.queue.pop_front() {
-                    Some(message) => {
-                        input.count.taken += 1;
-                        Delivery::Message(Slot(at), message)
-                    }
-                    None => {
-                        input.closing = false;
-                        Delivery::Closed(Slot(at))
-                    }
-                };
-                if !input.has_something() {
-                    self.filled -= 1;
-                }
-                return Some(delivery);
-            }
-        }
-        self.ended.then_some(Delivery::End)
+        list
     }
 }
+
+#[cfg(test)]
+mod tests;

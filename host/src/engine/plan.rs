@@ -3,10 +3,12 @@
 //!
 //! Invariant: indices are right by construction, so the engine looks nothing up by name. Pure. Absent: threads.
 
-use crate::descriptor::{Descriptor, InputSpec, QueuePolicy, Restart, Source, ThreadPlace};
+use super::route::PATIENCE;
+use super::state::START_GRACE;
+use crate::descriptor::{Descriptor, InputSpec, Node, QueuePolicy, Restart, Source, ThreadPlace};
 use crate::ids::{NodeId, PortName};
 use crate::plugin::Plugin;
-use crate::plugin::info::{KindInfo, PortInfo};
+use crate::plugin::info::{ANY_PORT, KindInfo, PortInfo};
 use plugin_abi::hosting::KindTable;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,6 +26,10 @@ pub struct Plan {
     pub workers: Vec<PlannedWorker>,
     /// As in the descriptor.
     pub exit_when_nodes_finish: bool,
+    /// What nodes have for their end when the dataflow ends by itself; at first [`START_GRACE`].
+    pub grace: Duration,
+    /// A sender that has waited so long for a reader says so; at first 5 s.
+    pub patience: Duration,
 }
 
 /// One node.
@@ -41,6 +47,8 @@ pub struct PlannedNode {
     pub inputs: Vec<PlannedInput>,
     /// Its outputs, in the order of their indices.
     pub outputs: Vec<PlannedOutput>,
+    /// The output on which the runtime sends its log lines.
+    pub log_output: Option<String>,
     /// When it is started again.
     pub restart: Restart,
     /// Its thread: index into [`Plan::workers`].
@@ -157,7 +165,8 @@ impl Plan {
                     .as_ref()
                     .map_or_else(|| "null".to_owned(), |config| config.value.to_string()),
                 inputs: Vec::new(),
-                outputs: outputs(node.outputs.as_deref(), &chosen.kind),
+                outputs: outputs(node, &chosen.kind),
+                log_output: node.logs.logs_as.as_ref().map(ToString::to_string),
                 restart: node.restart.clone(),
                 worker: 0,
                 inline: *node.thread_place() == ThreadPlace::Sender,
@@ -167,6 +176,8 @@ impl Plan {
             nodes,
             workers: Vec::new(),
             exit_when_nodes_finish: descriptor.exit_when_nodes_finish,
+            grace: START_GRACE,
+            patience: PATIENCE,
         };
         plan.connect(descriptor, &index)?;
         plan.seat(descriptor);
@@ -308,28 +319,26 @@ impl Plan {
     }
 }
 
-/// The outputs that the descriptor lists, or all that the kind declares by name.
-fn outputs(
-    listed: Option<&[crate::descriptor::Spanned<PortName>]>,
-    kind: &KindInfo,
-) -> Vec<PlannedOutput> {
+/// The outputs that the descriptor lists, or all that the kind declares by name, and those that the runtime makes.
+fn outputs(node: &Node, kind: &KindInfo) -> Vec<PlannedOutput> {
     let planned = |name: &str, port: Option<&PortInfo>| PlannedOutput {
         name: name.to_owned(),
         data_type: port
             .and_then(|port| port.data_type.clone())
             .unwrap_or_default(),
     };
-    match listed {
-        Some(listed) => listed
-            .iter()
-            .map(|output| planned(output.value.as_str(), kind.output(output.value.as_str())))
-            .collect(),
+    let own = |output: &PortName| planned(output.as_str(), kind.output(output.as_str()));
+    let mut outputs: Vec<_> = match &node.outputs {
+        Some(listed) => listed.iter().map(|output| own(&output.value)).collect(),
         None => {
-            let named = kind
-                .outputs
-                .iter()
-                .filter(|port| port.name != crate::plugin::info::ANY_PORT);
+            let named = kind.outputs.iter().filter(|port| port.name != ANY_PORT);
             named.map(|port| planned(&port.name, Some(port))).collect()
         }
+    };
+    for name in node.runtime_outputs() {
+        if !outputs.iter().any(|output| output.name == name.as_str()) {
+            outputs.push(planned(name.as_str(), None));
+        }
     }
+    outputs
 }

@@ -15,6 +15,19 @@ pub struct Report {
     pub took: Duration,
     /// Its nodes, in the descriptor's order.
     pub nodes: Vec<NodeReport>,
+    /// Its timers, the shortest period first.
+    pub timers: Vec<TimerReport>,
+}
+
+/// What became of the ticks of one timer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimerReport {
+    /// Time between two ticks.
+    pub period: Duration,
+    /// Ticks that were sent to its readers.
+    pub sent: u64,
+    /// Ticks that were left out because the machine was late.
+    pub missed: u64,
 }
 
 /// What became of a node.
@@ -39,11 +52,13 @@ impl Report {
         id: DataflowId,
         took: Duration,
         nodes: impl Iterator<Item = NodeReport>,
+        timers: Vec<TimerReport>,
     ) -> Self {
         Self {
             id,
             took,
             nodes: nodes.collect(),
+            timers,
         }
     }
 
@@ -64,7 +79,12 @@ impl NodeReport {
         self.inputs.values().map(|input| input.dropped).sum()
     }
 
-    /// Messages that were waiting when it ended.
+    /// Ticks that its inputs missed.
+    pub fn missed(&self) -> u64 {
+        self.inputs.values().map(|input| input.missed).sum()
+    }
+
+    /// Messages that were waiting when it ended, or came later.
     pub fn discarded(&self) -> u64 {
         self.inputs
             .values()

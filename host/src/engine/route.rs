@@ -5,7 +5,7 @@
 
 use super::inline;
 use super::mailbox::{Mailbox, Pushed, Slot};
-use super::seat::SeatShared;
+use super::seat::SeatHandle;
 use arc_swap::ArcSwap;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::message::Message;
@@ -15,11 +15,21 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// A sender that has waited so long for a reader says so.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The readers of one output, or of one timer.
 #[derive(Debug, Default)]
-pub struct Route(ArcSwap<Vec<Reader>>);
+pub struct Route {
+    table: ArcSwap<Table>,
+    sent: AtomicU64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Table {
+    readers: Vec<Reader>,
+    /// The source has ended: nobody is added any more.
+    closed: bool,
+}
 
 /// Who reads.
 #[derive(Debug, Clone)]
@@ -51,7 +61,7 @@ pub struct Tap {
     dropped: Arc<AtomicU64>,
 }
 
-/// The receiving end of a [`Tap`]. Dropping it detaches the tap at the next message.
+/// The receiving end of a tap. Dropping it detaches the tap at the next message.
 #[derive(Debug)]
 pub struct Tapped {
     /// The messages.
@@ -67,12 +77,20 @@ impl Tapped {
 }
 
 impl Route {
-    /// Replaces the readers.
-    pub fn set(&self, readers: Vec<Reader>) {
-        self.0.store(Arc::new(readers));
+    /// Messages that were sent so far.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
-    /// Adds one who looks on, with room for `capacity` messages.
+    /// Replaces the readers.
+    pub fn set(&self, readers: Vec<Reader>) {
+        self.table.store(Arc::new(Table {
+            readers,
+            closed: false,
+        }));
+    }
+
+    /// Adds one who looks on, with room for `capacity` messages. When the source has ended, none will come.
     pub fn tap(&self, capacity: usize) -> Tapped {
         let (sender, messages) = sync_channel(capacity.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
@@ -80,18 +98,24 @@ impl Route {
             sender,
             dropped: dropped.clone(),
         };
-        self.0.rcu(|readers| {
-            let mut readers = Vec::clone(readers);
-            readers.push(Reader::Tap(tap.clone()));
-            readers
+        self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            if !table.closed {
+                table.readers.push(Reader::Tap(tap.clone()));
+            }
+            table
         });
         Tapped { messages, dropped }
     }
 
     /// Hands a message to every reader. `sender` waits for readers with the policy `backpressure`.
-    pub fn send(&self, message: Message, sender: &SeatShared) -> Status {
-        let readers = self.0.load();
-        let Some((last, others)) = readers.split_last() else {
+    pub fn send(&self, message: Message, sender: &SeatHandle) -> Status {
+        let table = self.table.load();
+        if table.closed {
+            return ffi::ERR_CLOSED;
+        }
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let Some((last, others)) = table.readers.split_last() else {
             return ffi::OK;
         };
         let mut gone = false;
@@ -99,7 +123,7 @@ impl Route {
             gone |= !deliver(reader, message.clone(), Some(sender));
         }
         gone |= !deliver(last, message, Some(sender));
-        drop(readers);
+        drop(table);
         if gone {
             self.detach_gone();
         }
@@ -110,33 +134,38 @@ impl Route {
         }
     }
 
-    /// Hands a tick to every reader without waiting; returns how many had no room for it.
-    pub fn send_tick(&self, message: &Message) -> u64 {
-        let mut skipped = 0;
-        for reader in self.0.load().iter() {
-            if let Reader::Queue(target) | Reader::Inline(target, _) = reader {
-                skipped +=
-                    u64::from(target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full);
+    /// Hands a tick or a line to every reader without waiting; an input without room counts it as missed.
+    pub fn send_unawaited(&self, message: &Message) {
+        for reader in &self.table.load().readers {
+            if let Reader::Queue(target) | Reader::Inline(target, _) = reader
+                && target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full
+            {
+                target.mailbox.missed(target.slot);
             }
         }
-        skipped
     }
 
     /// The source has ended: closes the readers' inputs.
     pub fn close(&self) {
-        for reader in self.0.load().iter() {
+        // Taps end when their senders are gone.
+        let before = self.table.swap(Arc::new(Table {
+            readers: Vec::new(),
+            closed: true,
+        }));
+        for reader in &before.readers {
             if let Reader::Queue(target) | Reader::Inline(target, _) = reader {
                 target.mailbox.close(target.slot);
             }
         }
-        // Taps end when their sender is gone.
-        self.set(Vec::new());
     }
 
     fn detach_gone(&self) {
-        self.0.rcu(|readers| {
-            let gone = |reader: &&Reader| !matches!(reader, Reader::Tap(tap) if tap.is_gone());
-            readers.iter().filter(gone).cloned().collect::<Vec<_>>()
+        self.table.rcu(|table| {
+            let stays = |reader: &&Reader| !matches!(reader, Reader::Tap(tap) if tap.is_gone());
+            Table {
+                readers: table.readers.iter().filter(stays).cloned().collect(),
+                closed: table.closed,
+            }
         });
     }
 }
@@ -149,7 +178,7 @@ impl Tap {
 }
 
 /// `false` when the reader is gone for good.
-fn deliver(reader: &Reader, message: Message, sender: Option<&SeatShared>) -> bool {
+fn deliver(reader: &Reader, message: Message, sender: Option<&SeatHandle>) -> bool {
     match reader {
         Reader::Queue(target) => queue(target, message, sender),
         Reader::Inline(target, seat) => match inline::call(*seat, message) {
@@ -170,7 +199,7 @@ fn deliver(reader: &Reader, message: Message, sender: Option<&SeatShared>) -> bo
     true
 }
 
-fn queue(target: &Target, message: Message, sender: Option<&SeatShared>) {
+fn queue(target: &Target, message: Message, sender: Option<&SeatHandle>) {
     let (pushed, back) = target.mailbox.push(target.slot, message);
     if let (Pushed::Full, Some(message), Some(sender)) = (pushed, back, sender) {
         wait(target, message, sender);
@@ -180,7 +209,7 @@ fn queue(target: &Target, message: Message, sender: Option<&SeatShared>) {
 /// The reader is full and its policy is `backpressure`: waits for room, until the sender is told to stop or the reader
 /// has ended.
 #[cold]
-fn wait(target: &Target, mut message: Message, sender: &SeatShared) {
+fn wait(target: &Target, mut message: Message, sender: &SeatHandle) {
     let _waiting = sender.waits_on(&target.mailbox);
     let started = Instant::now();
     let mut said = false;
@@ -190,16 +219,17 @@ fn wait(target: &Target, mut message: Message, sender: &SeatShared) {
             (Pushed::Full, Some(again)) => message = again,
             _ => return,
         }
+        let patience = sender.patience();
         target
             .mailbox
-            .wait_for_room(target.slot, PATIENCE, || sender.is_stopping());
-        if !said && started.elapsed() >= PATIENCE {
+            .wait_for_room(target.slot, patience, || sender.is_stopping());
+        if !said && started.elapsed() >= patience {
             said = true;
             let reader = &target.name;
             sender.warn(&format!(
-                "has been waiting {} s for room in input `{reader}`",
-                PATIENCE.as_secs()
+                "has been waiting {patience:?} for room in input `{reader}`, whose queue_policy is backpressure"
             ));
         }
     }
+    target.mailbox.given_up(target.slot);
 }

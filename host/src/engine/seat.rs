@@ -16,6 +16,7 @@ use plugin_abi::types;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// One output of a running node.
 #[derive(Debug)]
@@ -26,8 +27,6 @@ pub struct Output {
     pub data_type: String,
     /// Its readers.
     pub route: Arc<Route>,
-    /// Messages that were sent.
-    pub sent: AtomicU64,
     /// Id of the type that was admitted last.
     admitted: AtomicU64,
 }
@@ -39,7 +38,6 @@ impl Output {
             name,
             data_type,
             route,
-            sent: AtomicU64::new(0),
             admitted: AtomicU64::new(0),
         }
     }
@@ -55,8 +53,12 @@ pub struct SeatShared {
     mailbox: Arc<Mailbox>,
     clock: Arc<Clock>,
     log: Arc<dyn EngineLog>,
-    stopping: AtomicBool,
+    /// The instance that may send: twice its restart count, plus one when it has been told to stop.
+    sender: AtomicU64,
     failure: Mutex<Option<NodeFailure>>,
+    /// Whether `failure` was reported within a callback.
+    failed: AtomicBool,
+    patience: Duration,
     waiting_on: Mutex<Vec<Arc<Mailbox>>>,
 }
 
@@ -73,6 +75,7 @@ impl SeatShared {
         (seat, mailbox): (SeatId, Arc<Mailbox>),
         clock: Arc<Clock>,
         log: Arc<dyn EngineLog>,
+        patience: Duration,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -81,33 +84,29 @@ impl SeatShared {
             mailbox,
             clock,
             log,
-            stopping: AtomicBool::new(false),
+            sender: AtomicU64::new(0),
             failure: Mutex::default(),
+            failed: AtomicBool::new(false),
+            patience,
             waiting_on: Mutex::default(),
         })
     }
 
     /// Whether the node has been told to stop or has ended: it sends nothing any more.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        self.sender.load(Ordering::Acquire) & 1 == 1
     }
 
-    /// Stops or starts its sending, and wakes those of its threads that wait for readers.
-    pub fn set_stopping(&self, stopping: bool) {
-        self.stopping.store(stopping, Ordering::Release);
-        if stopping {
-            for mailbox in lock(&self.waiting_on).iter() {
-                mailbox.wake_senders();
-            }
-        }
+    /// Lets an instance send, and none before it. Before that instance is made.
+    pub fn let_send(&self, restart_count: u32) {
+        self.sender.store(sends(restart_count), Ordering::Release);
     }
 
-    /// Remembers what one of the node's threads waits for, until the guard is dropped.
-    pub fn waits_on<'a>(&'a self, mailbox: &Arc<Mailbox>) -> Waiting<'a> {
-        lock(&self.waiting_on).push(mailbox.clone());
-        Waiting {
-            seat: self,
-            mailbox: mailbox.clone(),
+    /// Stops its sending, and wakes those of its threads that wait for readers.
+    pub fn stop_sending(&self) {
+        self.sender.fetch_or(1, Ordering::Release);
+        for mailbox in lock(&self.waiting_on).iter() {
+            mailbox.wake_senders();
         }
     }
 
@@ -118,7 +117,13 @@ impl SeatShared {
 
     /// The failure that was reported last.
     pub fn take_failure(&self) -> Option<NodeFailure> {
+        self.failed.store(false, Ordering::Relaxed);
         lock(&self.failure).take()
+    }
+
+    /// Whether a callback has reported a failure. On the node's thread.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Runs a callback of this seat's instance: what is reported meanwhile on this thread belongs to it.
@@ -152,20 +157,66 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The handle that instances' tables hold.
+/// The handle that the table of one instance holds. Any thread, also after the instance's end.
 #[derive(Clone)]
-pub struct SeatHandle(pub Arc<SeatShared>);
+pub struct SeatHandle {
+    shared: Arc<SeatShared>,
+    restart_count: u32,
+}
+
+fn sends(restart_count: u32) -> u64 {
+    u64::from(restart_count) << 1
+}
+
+impl SeatHandle {
+    /// The handle of one instance of a node.
+    pub fn new(shared: Arc<SeatShared>, restart_count: u32) -> Self {
+        Self {
+            shared,
+            restart_count,
+        }
+    }
+
+    /// Whether the instance has been told to stop or has ended: it sends nothing any more.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.sender.load(Ordering::Acquire) != sends(self.restart_count)
+    }
+
+    /// Whether a later instance has taken its place.
+    fn is_replaced(&self) -> bool {
+        self.shared.sender.load(Ordering::Acquire) >> 1 != u64::from(self.restart_count)
+    }
+
+    /// How long it waits for a reader before it says so.
+    pub fn patience(&self) -> Duration {
+        self.shared.patience
+    }
+
+    /// Logs a warning of the engine about the node.
+    pub fn warn(&self, text: &str) {
+        self.shared.warn(text);
+    }
+
+    /// Remembers what one of the instance's threads waits for, until the guard is dropped.
+    pub fn waits_on<'a>(&'a self, mailbox: &Arc<Mailbox>) -> Waiting<'a> {
+        lock(&self.shared.waiting_on).push(mailbox.clone());
+        Waiting {
+            seat: &self.shared,
+            mailbox: mailbox.clone(),
+        }
+    }
+}
 
 impl Callbacks for SeatHandle {
     fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.shared.clock.now()
     }
 
     fn admit(&self, output: u32, schema: &Schema) -> Status {
-        let Some(port) = self.0.outputs.get(output as usize) else {
+        let Some(port) = self.shared.outputs.get(output as usize) else {
             return ffi::ERR_UNKNOWN_OUTPUT;
         };
-        if self.0.is_stopping() {
+        if self.is_stopping() {
             return ffi::ERR_CLOSED;
         }
         if port.data_type.is_empty() || port.admitted.load(Ordering::Relaxed) == schema.id() {
@@ -183,37 +234,53 @@ impl Callbacks for SeatHandle {
     }
 
     fn send(&self, output: u32, message: Message) -> Status {
-        let Some(port) = self.0.outputs.get(output as usize) else {
+        let Some(port) = self.shared.outputs.get(output as usize) else {
             return ffi::ERR_UNKNOWN_OUTPUT;
         };
-        port.sent.fetch_add(1, Ordering::Relaxed);
-        port.route.send(message, &self.0)
+        port.route.send(message, self)
     }
 
     fn refuse(&self, output: u32, error: &MakeError) {
         let name = self
-            .0
+            .shared
             .outputs
             .get(output as usize)
             .map_or("?", |port| port.name.as_str());
-        self.0
-            .log
-            .engine(1, Some(&self.0.id), &format!("output `{name}`: {error}"));
+        self.shared.log.engine(
+            1,
+            Some(&self.shared.id),
+            &format!("output `{name}`: {error}"),
+        );
     }
 
     fn log(&self, line: &LogLine<'_>) {
-        self.0.log.node(&self.0.id, line);
+        self.shared.log.node(&self.shared.id, line);
     }
 
     fn report(&self, failure: NodeFailure) {
-        *lock(&self.0.failure) = Some(failure);
         // Within a callback its status says the rest; a thread of the node's own has no status to return.
-        if !std::ptr::eq(CALLED.get(), Arc::as_ptr(&self.0)) {
-            self.0.mailbox.order(self.0.seat, Order::Fail);
+        if std::ptr::eq(CALLED.get(), Arc::as_ptr(&self.shared)) {
+            *lock(&self.shared.failure) = Some(failure);
+            self.shared.failed.store(true, Ordering::Relaxed);
+        } else if self.is_replaced() {
+            self.warn(&format!("failed after its restart: {failure}"));
+        } else {
+            *lock(&self.shared.failure) = Some(failure);
+            self.order(Order::Fail {
+                instance: self.restart_count,
+            });
         }
     }
 
     fn request_stop(&self) {
-        self.0.mailbox.order(self.0.seat, Order::Finish);
+        self.order(Order::Finish {
+            instance: self.restart_count,
+        });
+    }
+}
+
+impl SeatHandle {
+    fn order(&self, order: Order) {
+        self.shared.mailbox.order(self.shared.seat, order);
     }
 }

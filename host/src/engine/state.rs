@@ -67,6 +67,8 @@ pub enum Event {
     Created(NodeIndex),
     /// An instance has ended. The flag says whether all its inputs were closed: then it is not made again.
     Ended(NodeIndex, Ending, bool),
+    /// The thread of a node is gone, whatever the node was doing: it is not made again.
+    Lost(NodeIndex, Ending),
     /// Somebody asks for the dataflow's end.
     Stop {
         /// How long the nodes have.
@@ -92,7 +94,7 @@ pub enum Action {
     Go(NodeIndex),
     /// Every node has been made for the first time: timers begin.
     Started,
-    /// Tell a node to stop.
+    /// Tell a node to stop, also one that is still being made: that comes first.
     Stop(NodeIndex),
     /// A node has failed and is made again after a wait.
     WillRestart {
@@ -144,6 +146,8 @@ pub struct NodeSpec {
 pub struct State {
     nodes: Vec<Node>,
     exit_when_nodes_finish: bool,
+    /// What nodes have for their end when the state machine itself stops them.
+    grace: Duration,
     started: bool,
     /// Set once a stop was asked for: when the grace period ends.
     stopping: Option<Duration>,
@@ -151,8 +155,9 @@ pub struct State {
 }
 
 impl State {
-    /// A dataflow that has not begun.
-    pub fn new(nodes: Vec<NodeSpec>, exit_when_nodes_finish: bool) -> Self {
+    /// A dataflow that has not begun. `grace` is what nodes have for their end when nobody says how long: after a
+    /// failed start and with `exit_when_nodes_finish`.
+    pub fn new(nodes: Vec<NodeSpec>, exit_when_nodes_finish: bool, grace: Duration) -> Self {
         let nodes = nodes.into_iter().map(|spec| Node {
             phase: Phase::Creating,
             policy: spec.restart,
@@ -164,6 +169,7 @@ impl State {
         Self {
             nodes: nodes.collect(),
             exit_when_nodes_finish,
+            grace,
             started: false,
             stopping: None,
             over: false,
@@ -191,6 +197,7 @@ impl State {
             Event::Ended(node, ending, inputs_closed) => {
                 self.ended(node, ending, inputs_closed, now, &mut actions);
             }
+            Event::Lost(node, ending) => self.lost(node, ending, now, &mut actions),
             Event::Stop { grace } => self.stop(now.saturating_add(grace), &mut actions),
             Event::Abandon => self.abandon(&mut actions),
             Event::Time => self.time(now, &mut actions),
@@ -231,8 +238,8 @@ impl State {
             return;
         };
         if stopping {
+            // It has been told already.
             node.phase = Phase::Running;
-            actions.push(Action::Stop(index));
             return;
         }
         if started {
@@ -246,7 +253,10 @@ impl State {
 
     /// All nodes begin together, so that no message is sent before its readers can take it.
     fn start_if_ready(&mut self, actions: &mut Vec<Action>) {
-        if self.started || self.nodes.iter().any(|node| node.phase == Phase::Creating) {
+        if self.started
+            || self.is_stopping()
+            || self.nodes.iter().any(|node| node.phase == Phase::Creating)
+        {
             return;
         }
         self.started = true;
@@ -271,14 +281,12 @@ impl State {
         actions: &mut Vec<Action>,
     ) {
         let (started, stopping) = (self.started, self.is_stopping());
-        let Some(node) = self
-            .nodes
-            .get_mut(index)
-            .filter(|node| node.phase != Phase::Ended)
-        else {
+        let Some(node) = self.nodes.get_mut(index).filter(|node| node.is_made()) else {
             return;
         };
-        if started
+        // A node that could not be made at the start keeps the whole dataflow from starting.
+        let made = started || !matches!(ending, Ending::NotCreated(_));
+        if made
             && !stopping
             && !inputs_closed
             && let Some(after) = node.restart_after(&ending, now)
@@ -291,16 +299,39 @@ impl State {
                 ending,
                 after,
             });
+            self.start_if_ready(actions);
             return;
         }
+        self.retire(index, ending, now, actions);
+    }
+
+    fn lost(&mut self, index: NodeIndex, ending: Ending, now: Duration, actions: &mut Vec<Action>) {
+        if self
+            .nodes
+            .get(index)
+            .is_some_and(|node| node.phase != Phase::Ended)
+        {
+            self.retire(index, ending, now, actions);
+        }
+    }
+
+    fn retire(
+        &mut self,
+        index: NodeIndex,
+        ending: Ending,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(node) = self.nodes.get_mut(index) else {
+            return;
+        };
+        let unborn = !self.started && node.phase == Phase::Creating && ending.is_failure();
         node.phase = Phase::Ended;
-        let unborn = matches!(ending, Ending::NotCreated(_));
         actions.push(Action::Retire(index, ending));
-        if unborn && !started {
+        let readers_gone = self.exit_when_nodes_finish && self.readers_have_ended();
+        if unborn || (readers_gone && !self.is_stopping()) {
             // A dataflow starts whole or not at all.
-            self.stop(now.saturating_add(START_GRACE), actions);
-        } else if self.exit_when_nodes_finish && !stopping && self.readers_have_ended() {
-            self.stop(now.saturating_add(START_GRACE), actions);
+            self.stop(now.saturating_add(self.grace), actions);
         } else {
             self.start_if_ready(actions);
         }
@@ -326,12 +357,12 @@ impl State {
                     node.phase = Phase::Running;
                     actions.push(Action::Stop(index));
                 }
+                Phase::Creating => actions.push(Action::Stop(index)),
                 Phase::Waiting { .. } => {
                     node.phase = Phase::Ended;
                     actions.push(Action::Retire(index, Ending::Stopped));
                 }
-                // It is told when it has been made.
-                Phase::Creating | Phase::Ended => {}
+                Phase::Ended => {}
             }
         }
     }
@@ -367,6 +398,11 @@ impl State {
 pub const START_GRACE: Duration = Duration::from_secs(10);
 
 impl Node {
+    /// There is an instance, or one is being made.
+    fn is_made(&self) -> bool {
+        matches!(self.phase, Phase::Creating | Phase::Ready | Phase::Running)
+    }
+
     /// Whether and after how long the node is made again.
     fn restart_after(&mut self, ending: &Ending, now: Duration) -> Option<Duration> {
         let wanted = match self.policy.policy {
@@ -404,3 +440,6 @@ impl Node {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

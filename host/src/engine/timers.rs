@@ -4,6 +4,7 @@
 //! counts the ones that it missed instead of bunching them. Absent: what ticks are for.
 
 use super::clock::Clock;
+use super::report::TimerReport;
 use super::route::Route;
 use plugin_abi::message::{Message, Schema};
 use std::cmp::Reverse;
@@ -74,6 +75,7 @@ impl Schedule {
 /// The running timers of one dataflow. Dropped, they stop.
 #[derive(Debug)]
 pub struct Timers {
+    periods: Vec<Duration>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -108,6 +110,7 @@ impl Timers {
     /// The system gives no thread, or no memory for a tick.
     pub fn start(timers: Vec<Timer>, clock: Arc<Clock>) -> std::io::Result<Self> {
         let counts = timers.iter().map(|_| Count::default()).collect();
+        let periods = timers.iter().map(|timer| timer.period).collect();
         let shared = Arc::new(Shared {
             stopped: Mutex::new(false),
             changed: Condvar::new(),
@@ -125,18 +128,22 @@ impl Timers {
                     .spawn(run)?,
             )
         };
-        Ok(Self { shared, thread })
+        Ok(Self {
+            periods,
+            shared,
+            thread,
+        })
     }
 
-    /// Ticks of a timer so far: sent, and missed because the machine was late or a waiting reader had no room.
-    pub fn counts(&self, timer: usize) -> (u64, u64) {
-        let count = self.shared.counts.get(timer);
-        count.map_or((0, 0), |count| {
-            (
-                count.sent.load(Ordering::Relaxed),
-                count.missed.load(Ordering::Relaxed),
-            )
-        })
+    /// What became of the ticks so far, in the order in which the timers were given.
+    pub fn reports(&self) -> Vec<TimerReport> {
+        let report = |(period, count): (&Duration, &Count)| TimerReport {
+            period: *period,
+            sent: count.sent.load(Ordering::Relaxed),
+            missed: count.missed.load(Ordering::Relaxed),
+        };
+        let counts = &self.shared.counts;
+        self.periods.iter().zip(counts).map(report).collect()
     }
 
     /// Stops the timers and waits for their thread, which never waits for long.
@@ -176,14 +183,15 @@ fn run(timers: &[Timer], null: &Schema, clock: &Clock, shared: &Shared) {
             {
                 count.missed.fetch_add(tick.missed, Ordering::Relaxed);
                 // Without memory for a tick it is missed like a late one.
-                let skipped = Message::empty(clock.now(), null)
-                    .map_or(1, |message| timer.route.send_tick(&message));
-                count
-                    .missed
-                    .fetch_add(u64::from(skipped > 0), Ordering::Relaxed);
-                count
-                    .sent
-                    .fetch_add(u64::from(skipped == 0), Ordering::Relaxed);
+                match Message::empty(clock.now(), null) {
+                    Ok(message) => {
+                        count.sent.fetch_add(1, Ordering::Relaxed);
+                        timer.route.send_unawaited(&message);
+                    }
+                    Err(_) => {
+                        count.missed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
             }
             stopped = shared
                 .stopped

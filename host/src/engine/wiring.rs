@@ -5,7 +5,7 @@
 
 use super::clock::Clock;
 use super::inline;
-use super::mailbox::{Mailbox, Slot};
+use super::mailbox::{Mailbox, Pushed, Slot};
 use super::plan::{From, Plan, PlannedInput, PlannedNode};
 use super::route::{Reader, Route, Target};
 use super::state::NodeSpec;
@@ -30,6 +30,45 @@ pub(super) struct Wiring {
     pub(super) timers: Vec<Timer>,
     /// Inputs that read log lines.
     pub(super) log_inputs: Vec<LogInput>,
+    /// Outputs that send them.
+    pub(super) log_outputs: Vec<LogOutput>,
+}
+
+/// An output on which a node's log lines are sent, which the engine does not make.
+#[derive(Debug, Clone)]
+pub struct LogOutput {
+    /// The node whose lines they are.
+    pub node: NodeId,
+    route: Arc<Route>,
+    clock: Arc<Clock>,
+}
+
+impl LogOutput {
+    /// Sends a line as text. The log waits for nobody: a full input drops by its policy, or misses the line.
+    pub fn send(&self, line: &str) {
+        // Without memory for a line there is nothing better to do than to leave it out.
+        if let Ok(message) = Message::from_text(self.clock.now(), line, &[]) {
+            self.route.send_unawaited(&message);
+        }
+    }
+}
+
+/// The log outputs of a plan whose routes are known.
+fn log_outputs(plan: &Plan, routes: &[Vec<Arc<Route>>], clock: &Arc<Clock>) -> Vec<LogOutput> {
+    let of_node = |(node, routes): (&PlannedNode, &Vec<Arc<Route>>)| {
+        let name = node.log_output.as_ref()?;
+        let index = node
+            .outputs
+            .iter()
+            .position(|output| output.name == *name)?;
+        let route = routes.get(index)?.clone();
+        Some(LogOutput {
+            node: node.id.clone(),
+            route,
+            clock: clock.clone(),
+        })
+    };
+    plan.nodes.iter().zip(routes).filter_map(of_node).collect()
 }
 
 /// An input that reads log lines, which the engine does not make.
@@ -48,8 +87,10 @@ impl LogInput {
     /// because the log waits for nobody.
     pub fn push(&self, line: &str) {
         // Without memory for a line there is nothing better to do than to leave it out.
-        if let Ok(message) = Message::from_text(self.clock.now(), line, &[]) {
-            self.target.mailbox.push(self.target.slot, message);
+        if let Ok(message) = Message::from_text(self.clock.now(), line, &[])
+            && self.target.mailbox.push(self.target.slot, message).0 == Pushed::Full
+        {
+            self.target.mailbox.missed(self.target.slot);
         }
     }
 }
@@ -97,14 +138,15 @@ impl Wiring {
             *seat += 1;
         }
         let timers = readers.timers.into_iter();
+        let outputs = readers.outputs.into_iter();
+        let routes: Vec<Vec<_>> = outputs
+            .map(|node| node.into_iter().map(route).collect())
+            .collect();
         Self {
             mailboxes,
             workers,
-            routes: readers
-                .outputs
-                .into_iter()
-                .map(|node| node.into_iter().map(route).collect())
-                .collect(),
+            log_outputs: log_outputs(plan, &routes, clock),
+            routes,
             timers: timers
                 .map(|(period, readers)| Timer {
                     period,

@@ -5,7 +5,7 @@
 
 use super::Told;
 use super::inline;
-use super::mailbox::{Delivery, Mailbox, Order, Slot};
+use super::mailbox::{Delivery, Lent, Mailbox, Order, Pass, Slot};
 use super::plan::NodeIndex;
 use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
@@ -18,7 +18,7 @@ use plugin_abi::node::Stop;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
@@ -40,14 +40,13 @@ pub struct SeatSpec {
     pub config: String,
     /// Its inputs, in the order of their indices: name, number in the mailbox, timeout.
     pub inputs: Vec<(String, Slot, Option<Duration>)>,
-    /// Messages that were delivered inline.
-    pub inline_count: Arc<AtomicU64>,
 }
 
 /// The seats of one thread. Only that thread holds it.
 pub struct Seats {
     seats: Vec<RefCell<Seat>>,
     mailbox: Arc<Mailbox>,
+    lent: RefCell<Lent>,
     engine: Sender<Told>,
 }
 
@@ -63,10 +62,15 @@ struct Seat {
     /// By input: when the last message came, for its timeout.
     heard: Vec<Instant>,
     last_input: Option<u32>,
+    restart_count: u32,
 }
 
 /// Runs a thread's seats until its mailbox ends.
 pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Sender<Told>) {
+    let timed = specs
+        .iter()
+        .flat_map(|spec| &spec.inputs)
+        .any(|(.., timeout)| timeout.is_some());
     let seats = specs
         .into_iter()
         .map(|spec| RefCell::new(Seat::new(spec)))
@@ -74,12 +78,19 @@ pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Se
     let seats = Rc::new(Seats {
         seats,
         mailbox: mailbox.clone(),
+        lent: RefCell::default(),
         engine,
     });
     let owners = seats.owners();
     inline::enter(worker, &seats);
     loop {
-        match mailbox.take(seats.next_timeout()) {
+        let deadline = if timed { seats.next_timeout() } else { None };
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            // Also on a thread that is never without messages of other inputs.
+            seats.time_out();
+        }
+        let delivery = mailbox.take(&mut seats.lent.borrow_mut(), deadline);
+        match delivery {
             Some(Delivery::Order(seat, order)) => seats.order(seat.0, order),
             Some(Delivery::Message(slot, message)) => {
                 if let Some((seat, input)) = owners.get(slot.0).copied().flatten() {
@@ -92,9 +103,10 @@ pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Se
                 }
             }
             Some(Delivery::End) => break,
-            None => seats.time_out(),
+            None => {}
         }
     }
+    seats.leave();
     inline::leave();
 }
 
@@ -130,6 +142,7 @@ impl Seats {
         for (_, slot, _) in &seat.spec.inputs {
             self.mailbox.hold(*slot, true);
         }
+        self.mailbox.give_back(&mut self.lent.borrow_mut());
         let all_closed = !seat.closed.is_empty() && seat.closed.iter().all(|closed| *closed);
         seat.drop_instance();
         self.tell(Told::Ended {
@@ -149,12 +162,14 @@ impl Seats {
             Order::Create { restart_count } => self.create(seat, restart_count),
             Order::Go => self.go(seat),
             Order::Stop => self.with(seat, Seat::stop),
-            Order::Finish => self.with(seat, |seat| {
-                seat.instance.is_some().then_some(Ending::Finished)
+            // A thread that has outlived its instance speaks for no other.
+            Order::Finish { instance } => self.with(seat, |seat| {
+                // After a request to stop, the order to do so follows and ends it properly.
+                let ends = seat.is_instance(instance) && !seat.spec.shared.is_stopping();
+                ends.then_some(Ending::Finished)
             }),
-            Order::Fail => self.with(seat, |seat| {
-                seat.instance
-                    .is_some()
+            Order::Fail { instance } => self.with(seat, |seat| {
+                seat.is_instance(instance)
                     .then(|| seat.failed(ffi::ERR_FAILED))
             }),
         }
@@ -168,9 +183,13 @@ impl Seats {
         let node = seat.spec.node;
         match seat.create(restart_count) {
             Ok(()) => self.tell(Told::Created { node }),
-            Err(failure) => {
+            Err(ending) => {
                 seat.drop_instance();
-                self.tell(Told::NotCreated { node, failure });
+                self.tell(Told::Ended {
+                    node,
+                    ending,
+                    inputs_closed: false,
+                });
             }
         }
     }
@@ -205,14 +224,31 @@ impl Seats {
         let Ok(mut seat) = cell.try_borrow_mut() else {
             return Err(message);
         };
-        if !seat.going {
+        let slot = seat.spec.inputs.get(input as usize).map(|input| input.1);
+        let Some(slot) = slot.filter(|_| seat.going) else {
             return Err(message);
+        };
+        loop {
+            let (next, last) = match self.mailbox.pass(slot) {
+                Pass::After(earlier) => (earlier, false),
+                Pass::Now => (message.clone(), true),
+                Pass::Shut => return Ok(()),
+            };
+            if let Some(ending) = seat.message(input, &next) {
+                self.ended(&mut seat, ending);
+                return if last { Ok(()) } else { Err(message) };
+            }
+            if last {
+                return Ok(());
+            }
         }
-        seat.spec.inline_count.fetch_add(1, Ordering::Relaxed);
-        if let Some(ending) = seat.message(input, &message) {
-            self.ended(&mut seat, ending);
+    }
+
+    /// Drops what instances are left: the dataflow was dropped while it ran.
+    fn leave(&self) {
+        for seat in &self.seats {
+            seat.borrow_mut().drop_instance();
         }
-        Ok(())
     }
 
     fn next_timeout(&self) -> Option<Instant> {
@@ -226,14 +262,22 @@ impl Seats {
     fn time_out(&self) {
         let now = Instant::now();
         for seat in 0..self.seats.len() {
+            // One whose message waits for this thread has been heard of in time.
+            let silent = |slot: Option<&(String, Slot, Option<Duration>)>| {
+                slot.is_some_and(|(_, slot, _)| !self.mailbox.holds_one(*slot))
+            };
             let due = |seat: &Seat| {
                 seat.timeouts()
-                    .find(|(_, at)| *at <= now)
+                    .filter(|(_, at)| *at <= now)
                     .map(|(input, _)| input)
+                    .find(|input| silent(seat.spec.inputs.get(*input as usize)))
             };
             let input = self.seats.get(seat).and_then(|seat| due(&seat.borrow()));
             if let Some(input) = input {
                 self.with(seat, |seat| {
+                    if let Some((_, slot, _)) = seat.spec.inputs.get(input as usize) {
+                        self.mailbox.shut(*slot);
+                    }
                     let name = seat
                         .input_names
                         .get(input as usize)
@@ -264,17 +308,18 @@ impl Seat {
             closed: vec![false; spec.inputs.len()],
             heard: vec![Instant::now(); spec.inputs.len()],
             last_input: None,
+            restart_count: 0,
             spec,
         }
     }
 
-    fn create(&mut self, restart_count: u32) -> Result<(), NodeFailure> {
+    fn create(&mut self, restart_count: u32) -> Result<(), Ending> {
         let shared = &self.spec.shared;
-        shared.set_stopping(false);
         shared.take_failure();
         self.last_input = None;
+        self.restart_count = restart_count;
         let table = Table::new(
-            SeatHandle(shared.clone()),
+            SeatHandle::new(shared.clone(), restart_count),
             self.spec.library,
             self.spec.level.clone(),
         );
@@ -291,8 +336,14 @@ impl Seat {
                 self.instance = Some(instance);
                 Ok(())
             }
-            Err(status) => Err(failure(shared, status)),
+            // Its sending was refused because a stop has been requested meanwhile.
+            Err(ffi::ERR_CLOSED) => Err(Ending::Stopped),
+            Err(status) => Err(Ending::NotCreated(failure(shared, status))),
         }
+    }
+
+    fn is_instance(&self, restart_count: u32) -> bool {
+        self.instance.is_some() && self.restart_count == restart_count
     }
 
     /// Begins to take messages. A new instance hears first what has closed before.
@@ -347,7 +398,7 @@ impl Seat {
     }
 
     fn stop(&mut self) -> Option<Ending> {
-        self.spec.shared.set_stopping(true);
+        self.spec.shared.stop_sending();
         self.instance.as_ref()?;
         Some(self.last_event(Stop::Requested))
     }
@@ -364,9 +415,12 @@ impl Seat {
     /// Calls the instance; `Some` when that was its last call.
     fn event(&mut self, event: Event<'_>) -> Option<Ending> {
         let instance = self.instance.as_mut()?;
-        match self.spec.shared.called(|| instance.on_event(event)) {
+        let shared = &self.spec.shared;
+        match shared.called(|| instance.on_event(event)) {
+            // It may have reported a failure although it went on.
+            ffi::OK | ffi::DONE if shared.has_failed() => Some(self.failed(ffi::ERR_FAILED)),
             ffi::OK => None,
-            ffi::DONE if self.spec.shared.is_stopping() => Some(Ending::Stopped),
+            ffi::DONE if shared.is_stopping() => Some(Ending::Stopped),
             ffi::DONE => Some(Ending::Finished),
             status => Some(self.failed(status)),
         }
@@ -385,7 +439,7 @@ impl Seat {
 
     fn drop_instance(&mut self) {
         self.going = false;
-        self.spec.shared.set_stopping(true);
+        self.spec.shared.stop_sending();
         let instance = self.instance.take();
         self.spec.shared.called(|| drop(instance));
         if let Some(failure) = self.spec.shared.take_failure() {

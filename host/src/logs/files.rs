@@ -53,6 +53,8 @@ pub(super) struct Trouble {
 pub(super) struct Files {
     out: PathBuf,
     rotation: Rotation,
+    /// By dataflow and node: other sizes than the usual ones.
+    rotations: HashMap<Uuid, HashMap<String, Rotation>>,
     nodes: HashMap<Uuid, HashMap<String, Used>>,
     told: HashSet<Uuid>,
     text: String,
@@ -72,12 +74,21 @@ impl Files {
         Self {
             out,
             rotation,
+            rotations: HashMap::new(),
             nodes: HashMap::new(),
             told: HashSet::new(),
             text: String::new(),
             clock: 0,
             open: 0,
         }
+    }
+
+    /// Sets how large the files of a node become, before its first line.
+    pub(super) fn set_rotation(&mut self, dataflow: Uuid, node: String, rotation: Rotation) {
+        self.rotations
+            .entry(dataflow)
+            .or_default()
+            .insert(node, rotation);
     }
 
     /// Takes a record; it is in its file after the next flush, an error at once. Gives the first trouble of each
@@ -94,7 +105,12 @@ impl Files {
         let files = self.nodes.entry(dataflow).or_default();
         // Looked up twice rather than with a key of its own for each line.
         if !files.contains_key(node) {
-            let file = LogFile::new(path(&self.out, dataflow, node), self.rotation);
+            let rotation = self
+                .rotations
+                .get(&dataflow)
+                .and_then(|nodes| nodes.get(node));
+            let rotation = rotation.copied().unwrap_or(self.rotation);
+            let file = LogFile::new(path(&self.out, dataflow, node), rotation);
             files.insert(node.to_owned(), Used { file, at: 0 });
         }
         let used = files.get_mut(node)?;
@@ -140,6 +156,7 @@ impl Files {
     pub(super) fn close(&mut self, dataflow: Uuid, now: Instant) -> BTreeMap<String, u64> {
         let mut lost = BTreeMap::new();
         self.told.remove(&dataflow);
+        self.rotations.remove(&dataflow);
         for (node, mut used) in self.nodes.remove(&dataflow).unwrap_or_default() {
             let before = used.file.is_open();
             // What fails here is counted as lost, and that is told.

@@ -80,6 +80,8 @@ pub(super) enum Item {
         kept: bool,
     },
     Ended(Uuid),
+    /// How large a node's files become, from its next file on.
+    Rotation(Uuid, String, Rotation),
     /// Passed on, and dropped when everything before it is written and shown.
     Flush(Sender<()>),
 }
@@ -225,6 +227,13 @@ impl LogHub {
     /// The node's own limit, `min_log_level` of the descriptor. A filter that names the node counts more.
     pub fn set_node_limit(&self, dataflow: Uuid, node: &str, limit: Limit) {
         self.0.shared.levels.set_own(dataflow, node, limit);
+    }
+
+    /// How large a node's files become and how many are kept, until [`LogHub::dataflow_ended`]. Before its first line.
+    pub fn set_node_rotation(&self, dataflow: Uuid, node: &str, rotation: Rotation) {
+        let item = Item::Rotation(dataflow, node.to_owned(), rotation);
+        // After a shutdown no file is written any more.
+        let _ = self.0.shared.queue.push(item, 0, Urgency::Control);
     }
 
     /// Another filter from now on, for all dataflows.

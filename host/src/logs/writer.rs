@@ -58,6 +58,11 @@ impl Writer {
         match item {
             Item::Line { record, kept } => self.line(&record, kept, now),
             Item::Ended(dataflow) => self.ended(dataflow, now),
+            Item::Rotation(dataflow, node, rotation) => {
+                if let Some(files) = &mut self.files {
+                    files.set_rotation(dataflow, node, rotation);
+                }
+            }
             Item::Flush(signal) => {
                 self.flush(now);
                 if let Some(console) = &self.console {

@@ -6,13 +6,15 @@
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 /// A folder without a lock file is swept when it is older: its owner died before it could lock it.
 const LOCK_GRACE: Duration = Duration::from_secs(60);
 const LOCK: &str = "lock";
+/// Folders between a copy's own folder and the copy: what it looks for two folders above itself is still its own.
+const BETWEEN: &str = "a/b";
 
 /// The private copies of one process's plugins. Dropped, it removes them; what is mapped stays mapped.
 #[derive(Debug)]
@@ -165,8 +167,9 @@ impl Copies {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let folder = self
             .folder
-            .join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
-        fs::create_dir(&folder)?;
+            .join(NEXT.fetch_add(1, Ordering::Relaxed).to_string())
+            .join(BETWEEN);
+        fs::create_dir_all(&folder)?;
         let copy = folder.join(name);
         // A reflink where the file system can.
         fs::copy(&original, &copy)?;
@@ -176,6 +179,26 @@ impl Copies {
         });
         Ok(copy)
     }
+}
+
+/// Where `link`, relative to a copy, leads; `None` when that is outside the copy's own folder.
+pub(super) fn beside_copy(copy: &Path, link: &Path) -> Option<PathBuf> {
+    let folder = copy.parent()?;
+    let own = folder
+        .ancestors()
+        .nth(Path::new(BETWEEN).components().count())?;
+    let mut at = folder.to_owned();
+    for part in link.components() {
+        match part {
+            Component::Normal(name) => at.push(name),
+            Component::ParentDir if at != own => {
+                at.pop();
+            }
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    Some(at)
 }
 
 impl Drop for Copies {
@@ -254,22 +277,25 @@ fn sweep(cache: &Path) {
         return;
     };
     for folder in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-        if is_abandoned(&folder) {
+        // The lock is held until the folder is gone: its owner may be about to take it.
+        if let Some(lock) = abandoned(&folder) {
             let _ = fs::remove_dir_all(&folder);
+            drop(lock);
         }
     }
 }
 
-fn is_abandoned(folder: &Path) -> bool {
+/// `None` when the folder is in use, else its lock, if it has one.
+fn abandoned(folder: &Path) -> Option<Option<File>> {
     match File::open(folder.join(LOCK)) {
         Ok(lock) => match lock.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+            Ok(()) => Some(Some(lock)),
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
         },
         Err(_) => {
             let modified = folder.metadata().and_then(|metadata| metadata.modified());
             let age = modified.map(|time| time.elapsed().unwrap_or_default());
-            age.is_ok_and(|age| age > LOCK_GRACE)
+            age.is_ok_and(|age| age > LOCK_GRACE).then_some(None)
         }
     }
 }
@@ -314,5 +340,41 @@ mod tests {
         let gone = second.folder().to_owned();
         drop(second);
         assert!(!gone.exists() && alive.folder().exists());
+    }
+
+    #[test]
+    fn what_lies_beside_a_copy_stays_in_its_folder() {
+        let copy = Path::new("cache/1-1-0/7/a/b/libx.so");
+        for (link, expected) in [
+            ("liby.so", Some("cache/1-1-0/7/a/b/liby.so")),
+            ("./lib/liby.so", Some("cache/1-1-0/7/a/b/lib/liby.so")),
+            ("../lib/liby.so", Some("cache/1-1-0/7/a/lib/liby.so")),
+            ("../../liby.so", Some("cache/1-1-0/7/liby.so")),
+            ("../../../liby.so", None),
+            ("lib/../../../../liby.so", None),
+            ("/liby.so", None),
+        ] {
+            let found = beside_copy(copy, Path::new(link));
+            assert_eq!(found.as_deref(), expected.map(Path::new), "{link}");
+        }
+    }
+
+    #[test]
+    fn processes_that_start_at_once_do_not_sweep_each_other() {
+        let cache = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let copies = Copies::below(cache.path()).expect("a folder");
+                        let copy = copies.folder().join("libx.so");
+                        fs::write(&copy, "one").expect("the folder is there");
+                        Copies::below(cache.path()).expect("a folder");
+                        assert!(copy.exists());
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(cache.path()).expect("a folder").count(), 0);
     }
 }

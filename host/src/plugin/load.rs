@@ -63,6 +63,14 @@ pub enum LoadError {
     /// The file does not pass the file check, or the system's loader refuses it.
     #[error(transparent)]
     Refused(#[from] PreflightError),
+    /// A library that lies beside it, and that it needs, cannot be loaded.
+    #[error("its library {}: {error}", library.display())]
+    Dependency {
+        /// The library's file.
+        library: PathBuf,
+        /// What is wrong with it.
+        error: PreflightError,
+    },
     /// There is no private copy.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -84,6 +92,19 @@ impl Loader {
             options,
             machine: Machine::this(),
             state: Mutex::default(),
+        }
+    }
+
+    /// As [`Loader::new`], with private copies in a folder that the caller chose.
+    pub fn with_copies(options: LoaderOptions, copies: Copies) -> Self {
+        let loader = Self::new(options);
+        let state = State {
+            copies: Some(copies),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            ..loader
         }
     }
 
@@ -145,7 +166,8 @@ impl Loader {
         details: &Details,
     ) -> Result<Plugin, LoadError> {
         open_dependencies(copy, folder, &self.machine)?;
-        let library = open_library(copy, &self.machine)?;
+        // Kept mapped for good, see the module's invariant: also when it is refused below, for its constructors have run.
+        let library: &'static Library = Box::leak(Box::new(open_library(copy, &self.machine)?));
         let name = details.name.clone();
         let log = self.options.log.clone();
         let table = LibraryTable::new(
@@ -158,15 +180,13 @@ impl Loader {
         // SAFETY: the file check has passed and the record is compared first; the library is leaked, so every
         // pointer that it hands out stays valid.
         let kinds = unsafe {
-            same_record(&library, &handshake)?;
+            same_record(library, &handshake)?;
             if details.language == Language::Rust && details.abi_stable == ABI_STABLE {
-                same_layout(&library)?;
+                same_layout(library)?;
             }
-            let entry = symbol::<Entry>(&library, ffi::ENTRY)?;
+            let entry = symbol::<Entry>(library, ffi::ENTRY)?;
             hosting::kinds(entry(table.as_ptr())).map_err(LoadError::Declares)?
         };
-        // Kept mapped for good, see the module's invariant.
-        std::mem::forget(library);
         let info = declared(details, &kinds)?;
         Ok(Plugin {
             path: path.to_owned(),
@@ -215,27 +235,40 @@ impl Plugin {
 }
 
 /// Opens the libraries that lie where the original's search path says, by their whole paths: the copy's own `$ORIGIN`
-/// leads elsewhere. The system's loader then finds them open.
+/// leads elsewhere. The system's loader then finds them open, by their names: of two libraries of one name beside two
+/// plugins, both plugins get the first, as they would without a copy.
 fn open_dependencies(copy: &Path, folder: &Path, machine: &Machine) -> Result<(), LoadError> {
     let report = preflight::read_file(copy)?;
     for beside in preflight::beside(&report, folder) {
+        let opened = whole(&beside.path).and_then(|()| open_library(&beside.path, machine));
+        std::mem::forget(opened.map_err(|error| LoadError::Dependency {
+            library: beside.path.clone(),
+            error,
+        })?);
         if !beside.known_by_name && !copy.starts_with(folder) {
             link(copy, &beside);
         }
-        std::mem::forget(open_library(&beside.path, machine)?);
     }
     #[cfg(windows)]
     crate::sys::dll::search_also(folder);
     Ok(())
 }
 
+/// The system's loader dies of a library that is cut short, whoever asks for it.
+fn whole(library: &Path) -> Result<(), PreflightError> {
+    match preflight::read_file(library)?.kind {
+        FileKind::Other { starts } => Err(PreflightError::NotALibrary { starts }),
+        _ => Ok(()),
+    }
+}
+
 /// A library without a name of its own is recognised by its path only: puts a link where the copy looks for it. If that
 /// fails the loader says which library it misses.
 fn link(copy: &Path, beside: &Beside) {
-    let (Some(folder), Some(link)) = (copy.parent(), &beside.link) else {
+    let at = beside.link.as_deref();
+    let Some(at) = at.and_then(|link| super::copies::beside_copy(copy, link)) else {
         return;
     };
-    let at = folder.join(link);
     if let Some(parent) = at.parent()
         && std::fs::create_dir_all(parent).is_ok()
     {
@@ -247,17 +280,17 @@ fn link(copy: &Path, beside: &Beside) {
 }
 
 #[cfg(unix)]
-fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, PreflightError> {
     use libloading::os::unix;
     // SAFETY: runs the constructors of a file that has passed the file check, or of a library that it asks for.
     let opened = unsafe { unix::Library::open(Some(path), unix::RTLD_NOW | unix::RTLD_LOCAL) };
     opened
         .map(Library::from)
-        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine))
 }
 
 #[cfg(windows)]
-fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
+fn open_library(path: &Path, machine: &Machine) -> Result<Library, PreflightError> {
     use libloading::os::windows;
     // Neither the current folder nor PATH: only the system's, and what has been opened by its whole path.
     let flags = windows::LOAD_LIBRARY_SEARCH_SYSTEM32 | windows::LOAD_LIBRARY_SEARCH_USER_DIRS;
@@ -265,7 +298,7 @@ fn open_library(path: &Path, machine: &Machine) -> Result<Library, LoadError> {
     let opened = unsafe { windows::Library::load_with_flags(path, flags) };
     opened
         .map(Library::from)
-        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine).into())
+        .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine))
 }
 
 /// The crate keeps the system's words in the cause.

@@ -5,9 +5,18 @@
 //! Absent: running nodes.
 
 mod copies;
+pub mod describe;
 pub mod info;
 mod load;
 pub mod preflight;
 
 pub use copies::{Copies, CopyError};
 pub use load::{LibraryLog, LoadError, Loader, LoaderOptions, Plugin};
+
+/// Set to 1 to load plugins where they are, without a private copy.
+pub const IN_PLACE_VARIABLE: &str = "DORA_PLUGIN_IN_PLACE";
+
+/// Whether [`IN_PLACE_VARIABLE`] is set.
+pub fn in_place_wanted() -> bool {
+    std::env::var_os(IN_PLACE_VARIABLE).is_some_and(|value| value == "1")
+}

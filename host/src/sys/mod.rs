@@ -5,3 +5,5 @@
 pub mod affinity;
 #[cfg(windows)]
 pub mod dll;
+pub mod ending;
+pub mod family;

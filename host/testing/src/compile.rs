@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// Compiles a C file to a shared library with the compiler that `CC` names, else `cc`. `args` go behind the source,
-/// so that libraries among them are searched for what it needs.
+/// Compiles a C file to a shared library with the compiler that `CC` names, else `cc`, or `gcc` on Windows. `args` go
+/// behind the source, so that libraries among them are searched for what it needs.
 ///
 /// # Panics
 /// When the compiler is missing or refuses; the message has its words.
 pub fn cc(source: &Path, library: &Path, args: &[&str]) {
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let default = if cfg!(windows) { "gcc" } else { "cc" };
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| default.into());
     let mut command = Command::new(compiler);
     command.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]);
     command.arg(library).arg(source).args(args);

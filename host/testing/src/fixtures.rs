@@ -7,7 +7,7 @@ use crate::{repo_root, target_dir};
 use std::collections::HashMap;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +18,8 @@ pub enum Profile {
     Debug,
     /// The same with `panic = "abort"`.
     Abort,
+    /// As `cargo build --release` does it: for benchmarks.
+    Release,
 }
 
 impl Profile {
@@ -26,6 +28,20 @@ impl Profile {
         match self {
             Profile::Debug => ("dev", "debug"),
             Profile::Abort => ("abort", "abort"),
+            Profile::Release => ("release", "release"),
+        }
+    }
+
+    /// What is built: everything, or as little as is asked for in that profile.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Profile::Debug => &["--workspace"],
+            Profile::Abort => &[
+                "--package=constructor-plugin",
+                "--package=features",
+                "--package=good-plugin",
+            ],
+            Profile::Release => &["--package=features", "--package=flow"],
         }
     }
 }
@@ -76,19 +92,34 @@ fn built(profile: Profile) -> PathBuf {
 }
 
 fn build(profile: Profile) -> Result<PathBuf, String> {
-    let target = target_dir().join("fixtures");
     let (name, folder) = profile.names();
+    let target = cargo_build(
+        &repo_root().join("host/testing/fixtures"),
+        profile.packages(),
+        name,
+    )?;
+    Ok(target.join(folder))
+}
+
+/// Builds packages of a workspace into the target folder of the fixtures, and returns that folder.
+pub(crate) fn cargo_build(
+    workspace: &Path,
+    packages: &[&str],
+    profile: &str,
+) -> Result<PathBuf, String> {
+    let target = target_dir().join("fixtures");
     let lock = fs::create_dir_all(&target)
         .and_then(|()| File::create(target.join("lock")))
         .and_then(|lock| lock.lock().map(|()| lock))
         .map_err(|error| format!("no lock in {}: {error}", target.display()))?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .current_dir(repo_root().join("host/testing/fixtures"))
-        .args(["build", "--workspace", "--quiet", "--profile", name])
+        .current_dir(workspace)
+        .args(["build", "--quiet", "--profile", profile])
+        .args(packages)
         .arg("--target-dir")
         .arg(&target)
-        // What is set for the tests themselves (another target, coverage, sanitizers) is not meant for the fixtures.
+        // What is set for the tests themselves (another target, coverage, sanitizers) is not meant for these.
         .env_remove("CARGO_BUILD_TARGET")
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -96,7 +127,7 @@ fn build(profile: Profile) -> Result<PathBuf, String> {
         .map_err(|error| format!("cargo does not start: {error}"))?;
     drop(lock);
     if output.status.success() {
-        Ok(target.join(folder))
+        Ok(target)
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }

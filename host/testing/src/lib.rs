@@ -6,6 +6,7 @@
 
 mod compile;
 pub mod fixtures;
+pub mod plugins;
 mod program;
 
 pub use compile::cc;

@@ -127,7 +127,7 @@ fn records_of_c_plugins() {
         ),
         (
             "more in the section",
-            plugin(SECTION) + "__attribute__((section(\".dora\"))) const unsigned char more[16] = \"more\";\n",
+            plugin(SECTION) + "__attribute__((section(\".dora\"), aligned(8))) const unsigned char more[16] = \"more\";\n",
             &[],
             damaged("its section has 16 bytes more"),
         ),

@@ -4,6 +4,7 @@
 
 use super::{Callbacks, Table};
 use crate::ffi::{self, Bytes, CreateArgs, Kind, Plugin, Port, Status, Str};
+use crate::handshake::{ABI, AbiVersion};
 use crate::message::{Message, bytes};
 use crate::node::Stop;
 use std::ffi::c_void;
@@ -35,6 +36,17 @@ pub unsafe fn kinds(plugin: *const Plugin) -> Result<Vec<KindTable>, String> {
             "its table has {} bytes, expected {}",
             plugin.size,
             size_of::<Plugin>()
+        ));
+    }
+    let says = [plugin.abi_major, plugin.abi_minor];
+    let fits = AbiVersion {
+        major: u16::try_from(says[0]).unwrap_or(u16::MAX),
+        minor: u16::try_from(says[1]).unwrap_or(u16::MAX),
+    };
+    if !fits.fits(ABI) {
+        return Err(format!(
+            "its table is of plugin ABI {}.{}, expected {ABI}",
+            says[0], says[1]
         ));
     }
     let kind = |i| {

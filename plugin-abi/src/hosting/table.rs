@@ -7,8 +7,9 @@ use crate::ffi::{
     self, ArrowArray, ArrowSchema, ERR_INVALID_DATA, ERR_NO_MEMORY, ERR_PANICKED, ErrorReport,
     Host, HostBuf, Leaf, Library, LogRecord, MsgSchema, OK, Status, Str,
 };
-use crate::message::{MakeError, Message, Schema, bytes};
+use crate::message::{MakeError, Message, OwnedArray, Schema, bytes};
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ impl<C: Callbacks> Table<C> {
             level: level.as_ptr(),
             retain: retain::<C>,
             release: release::<C>,
-            intern_schema,
+            intern_schema: intern_schema::<C>,
             alloc_output: alloc_output::<C>,
             free_buf,
             send_copy: send_copy::<C>,
@@ -85,7 +86,11 @@ unsafe fn callbacks<'a, C: Callbacks>(host: *const Host) -> &'a C {
 
 /// A panic here must not unwind into the plugin. The panic's own message is the host's to print.
 fn guarded(run: impl FnOnce() -> Status) -> Status {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or(ERR_PANICKED)
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+        // A payload whose drop panics would unwind into the plugin.
+        std::mem::forget(payload);
+        ERR_PANICKED
+    })
 }
 
 unsafe extern "C" fn retain<C: Callbacks>(host: *const Host) {
@@ -101,8 +106,8 @@ unsafe extern "C" fn release<C: Callbacks>(host: *const Host) {
     });
 }
 
-unsafe extern "C" fn intern_schema(
-    _host: *const Host,
+unsafe extern "C" fn intern_schema<C: Callbacks>(
+    host: *const Host,
     schema: *mut ArrowSchema,
     out: *mut *const MsgSchema,
 ) -> Status {
@@ -113,7 +118,18 @@ unsafe extern "C" fn intern_schema(
             (*schema).release = None;
             match Schema::intern(moved) {
                 Ok(interned) => out.write(interned.into_raw()),
-                Err(_) => return ERR_INVALID_DATA,
+                Err(error) => {
+                    callbacks::<C>(host).log(&LogLine {
+                        level: 1,
+                        target: "plugin_abi",
+                        message: &format!("the node wants to send data of {error}"),
+                        fields: "",
+                        spans: "",
+                        file: "",
+                        line: 0,
+                    });
+                    return ERR_INVALID_DATA;
+                }
             }
         }
         OK
@@ -174,8 +190,11 @@ unsafe fn send<C: Callbacks>(
     schema: *const MsgSchema,
     make: impl FnOnce(&C, &Schema) -> Result<Message, MakeError>,
 ) -> Status {
-    // SAFETY: the table and the schema are alive during the call.
-    let (callbacks, schema) = unsafe { (callbacks::<C>(host), Schema::retained(schema)) };
+    // SAFETY: the table and the schema are alive during the call, and borrowed: no reference to give back.
+    let (callbacks, schema) = unsafe {
+        let schema = ManuallyDrop::new(Schema::from_raw(schema));
+        (callbacks::<C>(host), schema)
+    };
     let admitted = callbacks.admit(output, &schema);
     if admitted != OK {
         return admitted;
@@ -229,20 +248,6 @@ unsafe extern "C" fn send_buf<C: Callbacks>(
     })
 }
 
-/// A plugin's array until it has become a message.
-struct Moved(Option<ArrowArray>);
-
-impl Drop for Moved {
-    fn drop(&mut self) {
-        if let Some(mut array) = self.0.take()
-            && let Some(release) = array.release
-        {
-            // SAFETY: the producer's own function, on an array not yet released.
-            unsafe { release(&raw mut array) }
-        }
-    }
-}
-
 unsafe extern "C" fn send_array<C: Callbacks>(
     host: *const Host,
     output: u32,
@@ -252,12 +257,11 @@ unsafe extern "C" fn send_array<C: Callbacks>(
 ) -> Status {
     // SAFETY: as above; the array is taken over.
     guarded(|| unsafe {
-        let mut moved = Moved(Some(array.read()));
+        let moved = OwnedArray(array.read());
         (*array).release = None;
         let parameters = bytes(&parameters).unwrap_or_default();
         send::<C>(host, output, schema, |callbacks, schema| {
-            let array = moved.0.take().ok_or(MakeError::NoMemory)?;
-            Message::from_array(callbacks.now(), schema, array, parameters)
+            Message::from_array(callbacks.now(), schema, moved.into_inner(), parameters)
         })
     })
 }

@@ -86,3 +86,33 @@ pub(crate) fn export(array: &dyn arrow_array::Array) -> Result<(ArrowArray, Arro
         )
     })
 }
+
+/// A type in the words of [`crate::types`]; what the C interface cannot say becomes a name that no data have.
+pub(crate) fn type_text(data_type: &arrow_schema::DataType) -> String {
+    let Ok(schema) = FFI_ArrowSchema::try_from(data_type) else {
+        return format!("{data_type}?");
+    };
+    // SAFETY: the same struct on either side, borrowed while it lives.
+    let text = unsafe { crate::types::text(&*std::ptr::from_ref(&schema).cast::<ArrowSchema>()) };
+    text.unwrap_or_else(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::type_text;
+    use arrow_schema::{DataType, Field};
+
+    #[test]
+    fn types_of_the_crates_in_our_words() {
+        let list = DataType::List(Field::new("item", DataType::Float32, true).into());
+        let fields = vec![
+            Field::new("cpu", DataType::Float64, true),
+            Field::new("all", list, false),
+        ];
+        assert_eq!(type_text(&DataType::UInt64), "UInt64");
+        assert_eq!(
+            type_text(&DataType::Struct(fields.into())),
+            "Struct<cpu: Float64, all: List<Float32>>"
+        );
+    }
+}

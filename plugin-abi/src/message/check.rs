@@ -21,6 +21,12 @@ pub(super) fn format(schema: &ArrowSchema) -> &str {
         .unwrap_or_default()
 }
 
+/// Whether an interned schema has a format; quicker than to make a text of it.
+pub(super) fn has_format(schema: &ArrowSchema, format: &CStr) -> bool {
+    // SAFETY: as above.
+    unsafe { CStr::from_ptr(schema.format) == format }
+}
+
 /// Checks a moved array against its type.
 ///
 /// # Safety

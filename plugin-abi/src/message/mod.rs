@@ -16,13 +16,29 @@ pub(crate) mod arrow;
 pub use cell::Memory;
 pub(crate) use check::bytes;
 pub use read::{DataError, Number};
-#[cfg(feature = "arrow")]
 pub(crate) use schema::OwnedSchema;
 pub use schema::Schema;
 
 use crate::ffi::{ArrowArray, Leaf, Msg};
 use crate::meta::{self, MetaError, Parameters, Timestamp};
 use std::ptr::NonNull;
+
+/// An array that is released when it goes out of scope.
+pub(crate) struct OwnedArray(pub(crate) ArrowArray);
+
+impl OwnedArray {
+    pub(crate) fn into_inner(self) -> ArrowArray {
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: moved out once; the wrapper's drop does not run.
+        unsafe { std::ptr::read(&this.0) }
+    }
+}
+
+impl Drop for OwnedArray {
+    fn drop(&mut self) {
+        cell::release_array(&mut self.0);
+    }
+}
 
 /// One reference to a message. Clones share the data. Any thread.
 pub struct Message(NonNull<Msg>);

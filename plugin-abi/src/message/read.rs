@@ -104,7 +104,7 @@ impl Message {
     /// # Errors
     /// Another type, or null values.
     pub fn values<T: Number>(&self) -> Result<&[T], DataError> {
-        if self.format().as_bytes() != T::FORMAT.to_bytes() || self.raw().n_nodes != 0 {
+        if !check::has_format(self.schema_struct(), T::FORMAT) || self.raw().n_nodes != 0 {
             return Err(DataError::WrongType {
                 expected: T::NAME,
                 actual: self.data_type(),

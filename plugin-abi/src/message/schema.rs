@@ -220,7 +220,7 @@ unsafe extern "C" fn release(schema: *const MsgSchema) {
 pub(crate) struct OwnedSchema(pub(crate) ArrowSchema);
 
 impl OwnedSchema {
-    fn into_inner(self) -> ArrowSchema {
+    pub(crate) fn into_inner(self) -> ArrowSchema {
         let this = std::mem::ManuallyDrop::new(self);
         // SAFETY: moved out once; the wrapper's drop does not run.
         unsafe { std::ptr::read(&this.0) }

@@ -1,7 +1,6 @@
 //! Keeps the last samples, and sends what they say of each column on each report.
 
 use crate::window::Window;
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use host_readings::{SEQUENCE, STATISTICS, Statistic, columns, to_array};
 use plugin_abi::prelude::*;
@@ -127,7 +126,7 @@ impl Statistics {
             parameters.set(SEQUENCE, sequence.clone());
         }
         let rows = to_array(&statistics);
-        outputs.send_with("statistics", &rows as &dyn Array, &parameters)?;
+        outputs.send_with("statistics", &rows, &parameters)?;
         Ok(())
     }
 }
@@ -135,7 +134,7 @@ impl Statistics {
 #[cfg(test)]
 mod tests {
     use super::Statistics;
-    use arrow_array::{Array, ArrayRef, Float64Array, StringArray, StructArray, UInt64Array};
+    use arrow_array::{ArrayRef, Float64Array, StringArray, StructArray, UInt64Array};
     use arrow_schema::DataType;
     use host_readings::{STATISTICS, Statistic, field, from_array};
     use plugin_abi::prelude::*;
@@ -236,7 +235,7 @@ mod tests {
         let fields = vec![field("heat", DataType::Float64, "°C", false)];
         let columns: Vec<ArrayRef> = vec![Arc::new(Float64Array::from(vec![7.0, 8.0]))];
         let other = StructArray::new(fields.into(), columns, None);
-        node.input("sample", &other as &dyn Array).expect("taken");
+        node.input("sample", &other).expect("taken");
         node.input("report", ()).expect("a report");
         let actual = statistics(&node.take("statistics")[0]);
         let names: Vec<_> = actual.iter().map(|one| (&*one.column, one.mean)).collect();

@@ -162,7 +162,7 @@ fn check_output(
     }
 }
 
-/// Whether the type of what is read is the one the input declares. Types are compared as text.
+/// Whether the type of what is read is the one the input declares, which may leave out what is in brackets.
 fn check_type(
     scope: &mut Scope<'_>,
     kind: &KindInfo,
@@ -186,7 +186,7 @@ fn check_type(
         }
         (Source::Output { .. }, _) => return,
     };
-    if given == wanted {
+    if plugin_abi::types::accepts(wanted, given) {
         return;
     }
     let sends = match given {
@@ -213,6 +213,13 @@ fn warn_of_process_keys(scope: &mut Scope<'_>, node: &Node) {
             at,
             "`env` reaches only the build of a plugin that shares its process; use `config`, or \
              `process: own`",
+        );
+    }
+    if node.health_check_timeout.is_some() {
+        scope.warn(
+            node.at,
+            "`health_check_timeout` has no effect on a plugin that shares its process, because a callback cannot be \
+             ended there",
         );
     }
     if node.logs.stdout_as.is_some() {

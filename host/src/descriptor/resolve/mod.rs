@@ -14,7 +14,7 @@ pub use candidates::{Group, Places, Platform, candidates};
 
 use super::{
     Descriptor,
-    expand::ExpandError,
+    expand::{ExpandError, expand},
     fields::Scope,
     problem::{Problems, quoted, shown_path},
     types::{Load, Node, NodePath},
@@ -37,6 +37,8 @@ pub enum Program {
 pub enum ResolveError {
     /// A variable in the path has no value.
     Expand(ExpandError),
+    /// A variable in the node's `working_dir` has no value.
+    WorkingDir(ExpandError),
     /// The path starts with `~` and there is no home folder.
     NoHome,
     /// No file at any of the places.
@@ -69,6 +71,7 @@ impl fmt::Display for ResolveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ResolveError::Expand(error) => write!(f, "`path`: {error}"),
+            ResolveError::WorkingDir(error) => write!(f, "`working_dir`: {error}"),
             ResolveError::NoHome => f.write_str(
                 "`path` starts with `~`, and this process has no home folder; write the whole path",
             ),
@@ -126,7 +129,18 @@ impl Descriptor {
         let mut scope = Scope::new(&mut problems);
         let mut programs = BTreeMap::new();
         for node in &self.nodes {
-            match resolve(node, places, is_plugin) {
+            let program = match &node.deploy.working_dir {
+                None => resolve(node, places, is_plugin),
+                Some(_) => self.folder_of(node).and_then(|folder| {
+                    let folders = vec![folder];
+                    let places = Places {
+                        folders,
+                        ..places.clone()
+                    };
+                    resolve(node, &places, is_plugin)
+                }),
+            };
+            match program {
                 Ok(program) => {
                     programs.insert(node.id.clone(), program);
                 }
@@ -140,6 +154,23 @@ impl Descriptor {
             }
         }
         (programs, problems)
+    }
+
+    /// The folder that a node works in and that its path starts from: its `working_dir`, which starts from the
+    /// descriptor's folder, or that folder itself. Absolute.
+    ///
+    /// # Errors
+    /// A variable in it has no value.
+    pub fn folder_of(&self, node: &Node) -> Result<PathBuf, ResolveError> {
+        let folder = match &node.deploy.working_dir {
+            None => self.folder().to_owned(),
+            Some(text) => {
+                let expanded = expand(text, &|name| std::env::var(name).ok());
+                self.folder()
+                    .join(expanded.map_err(ResolveError::WorkingDir)?)
+            }
+        };
+        Ok(std::path::absolute(&folder).unwrap_or(folder))
     }
 }
 

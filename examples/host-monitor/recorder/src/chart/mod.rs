@@ -43,9 +43,9 @@ pub fn page(history: &History) -> String {
         body += &format!("<p>Without any value on this machine: {names}.</p>\n");
     }
     if !panels.is_empty() {
-        body += "<footer>Solid: the samples, or the rate where it says \"per second\". Shaded: from the lowest to \
-            the highest where several samples share a place. Dotted: the rolling mean. The columns to the right of \
-            the bar are the last statistics that came.</footer>\n";
+        body += "<footer>Solid: the samples, or their rate where it says \"per second\". Shaded: from the lowest to \
+            the highest where several samples share a place. Dotted: the rolling mean. Rolling mean, p95 and rate \
+            are those of the last statistics that came.</footer>\n";
     }
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

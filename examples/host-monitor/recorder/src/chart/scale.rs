@@ -44,7 +44,9 @@ pub fn axis(min: f64, max: f64, unit: &str) -> Axis {
         (low, max)
     } else {
         let margin = (max.abs() / 20.0).max(0.5);
-        ((low - margin).max(f64::MIN), (max + margin).min(f64::MAX))
+        // What cannot be negative is not shown to be.
+        let least = if low < 0.0 { f64::MIN } else { 0.0 };
+        ((low - margin).max(least), (max + margin).min(f64::MAX))
     };
     let (factor, unit) = prefixed(low.abs().max(high.abs()), unit);
     let step = nice_step((high - low) / factor / MARKS);
@@ -219,6 +221,7 @@ mod tests {
             (90.0, 100.0, "%", "90 % 92 % 94 % 96 % 98 % 100 %"),
             (1.0 * gib, 3.0 * gib, "B", "0 GiB 1 GiB 2 GiB 3 GiB"),
             (-1.0, 1.0, "", "-1.0 -0.5 0.0 0.5 1.0"),
+            (0.0, 0.0, "", "0.0 0.1 0.2 0.3 0.4 0.5"),
             (5.0, 5.0, "", "4.4 4.6 4.8 5.0 5.2 5.4 5.6"),
         ] {
             assert_eq!(

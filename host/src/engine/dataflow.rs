@@ -1,0 +1,320 @@
+//! A dataflow that runs: waits for what threads tell and for commands, asks the state machine, carries its actions out.
+//!
+//! Invariant: decides nothing itself and touches no message. Absent: how threads are started (`start`).
+
+use super::clock::Clock;
+use super::mailbox::{Mailbox, Order, Slot};
+use super::plan::NodeIndex;
+use super::report::{NodeReport, Report, TimerReport};
+use super::seat::SeatShared;
+use super::state::{Action, Ending, Event, State};
+use super::timers::{Timer, Timers};
+use super::{Command, EngineLog, LogInput, LogOutput, Probe, SeatId, Told};
+use crate::ids::DataflowId;
+use plugin_abi::hosting::NodeFailure;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::Receiver;
+
+/// A dataflow and its threads.
+pub struct Dataflow {
+    pub(super) id: DataflowId,
+    pub(super) state: State,
+    pub(super) nodes: Vec<Running>,
+    pub(super) workers: Vec<Worker>,
+    pub(super) timer_routes: Vec<Timer>,
+    pub(super) log_inputs: Vec<LogInput>,
+    pub(super) log_outputs: Vec<LogOutput>,
+    pub(super) timers: Option<Timers>,
+    pub(super) told: Receiver<Told>,
+    pub(super) clock: Arc<Clock>,
+    pub(super) log: Arc<dyn EngineLog>,
+    pub(super) patience: Duration,
+    pub(super) began: Instant,
+}
+
+/// A node's parts that the engine keeps.
+pub(super) struct Running {
+    pub(super) shared: Arc<SeatShared>,
+    pub(super) worker: usize,
+    pub(super) seat: SeatId,
+    pub(super) inputs: Vec<RunningInput>,
+    pub(super) ending: Option<Ending>,
+}
+
+pub(super) struct RunningInput {
+    pub(super) name: String,
+    pub(super) slot: Slot,
+    /// Period of the timer that it reads.
+    pub(super) timer: Option<Duration>,
+}
+
+pub(super) struct Worker {
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) thread: Option<JoinHandle<()>>,
+}
+
+impl Dataflow {
+    /// The dataflow's id.
+    pub fn id(&self) -> DataflowId {
+        self.id
+    }
+
+    /// For whoever looks on.
+    pub fn probe(&self) -> Probe {
+        Probe(self.nodes.iter().map(|node| node.shared.clone()).collect())
+    }
+
+    /// The inputs that read log lines, which the engine does not make.
+    pub fn log_inputs(&self) -> Vec<LogInput> {
+        self.log_inputs.clone()
+    }
+
+    /// The outputs that send log lines, which the engine does not make either.
+    pub fn log_outputs(&self) -> Vec<LogOutput> {
+        self.log_outputs.clone()
+    }
+
+    /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left
+    /// none come.
+    pub async fn run(mut self, mut commands: Receiver<Command>) -> Report {
+        self.perform(self.state.begin());
+        loop {
+            let deadline = self.state.next_deadline().map(|at| self.began + at);
+            let event = tokio::select! {
+                told = self.told.recv() => match told {
+                    Some(told) => event_of(told),
+                    None => Event::Abandon,
+                },
+                Some(command) = commands.recv() => match command {
+                    Command::Stop { grace } => Event::Stop { grace },
+                    Command::Abandon => Event::Abandon,
+                },
+                () = until(deadline) => Event::Time,
+            };
+            let actions = self.state.handle(event, self.began.elapsed());
+            if self.perform(actions) {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Carries actions out; `true` when the dataflow is over.
+    fn perform(&mut self, actions: Vec<Action>) -> bool {
+        let mut over = false;
+        for action in actions {
+            match action {
+                Action::Create {
+                    node,
+                    restart_count,
+                } => self.create(node, restart_count),
+                Action::Go(node) => self.order(node, Order::Go),
+                Action::Started => self.start_timers(),
+                Action::Stop(node) => self.stop(node),
+                Action::WillRestart {
+                    node,
+                    ending,
+                    after,
+                } => self.will_restart(node, &ending, after),
+                Action::Retire(node, ending) => self.retire(node, ending),
+                Action::Over => over = true,
+            }
+        }
+        over
+    }
+
+    fn order(&self, node: NodeIndex, order: Order) {
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
+        if let Some(worker) = self.workers.get(running.worker) {
+            worker.mailbox.order(running.seat, order);
+        }
+    }
+
+    fn create(&self, node: NodeIndex, restart_count: u32) {
+        if let Some(running) = self.nodes.get(node) {
+            // Here and not on the node's thread, so that a stop that follows is not undone.
+            running.shared.let_send(restart_count);
+        }
+        self.order(node, Order::Create { restart_count });
+    }
+
+    fn stop(&self, node: NodeIndex) {
+        if let Some(running) = self.nodes.get(node) {
+            // Before the order, so that a callback that waits for a reader ends and takes it.
+            running.shared.stop_sending();
+        }
+        self.order(node, Order::Stop);
+    }
+
+    fn start_timers(&mut self) {
+        match Timers::start(std::mem::take(&mut self.timer_routes), self.clock.clone()) {
+            Ok(timers) => self.timers = Some(timers),
+            Err(error) => self
+                .log
+                .engine(1, None, &format!("timers do not tick: {error}")),
+        }
+    }
+
+    fn will_restart(&self, node: NodeIndex, ending: &Ending, after: Duration) {
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
+        let wait = if after.is_zero() {
+            "now".to_owned()
+        } else {
+            format!("in {after:?}")
+        };
+        let count = self.state.restarts(node) + 1;
+        let text = format!("{}; restarting {wait} (restart {count})", ending);
+        self.log.engine(
+            if ending.is_failure() { 1 } else { 3 },
+            Some(&running.shared.id),
+            &text,
+        );
+    }
+
+    fn retire(&mut self, node: NodeIndex, ending: Ending) {
+        let Some(running) = self.nodes.get_mut(node) else {
+            return;
+        };
+        running.shared.stop_sending();
+        let level = if ending.is_failure() { 1 } else { 4 };
+        self.log
+            .engine(level, Some(&running.shared.id), &ending.to_string());
+        running.ending = Some(ending);
+        for output in &running.shared.outputs {
+            output.route.close();
+        }
+        if let Some(worker) = self.workers.get(running.worker) {
+            for input in &running.inputs {
+                worker.mailbox.shut(input.slot);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Report {
+        let timers = self.timers.as_mut().map_or_else(Vec::new, |timers| {
+            timers.stop();
+            timers.reports()
+        });
+        let report = Report::new(
+            self.id,
+            self.began.elapsed(),
+            self.nodes.iter().enumerate().map(|(index, node)| {
+                let mailbox = self
+                    .workers
+                    .get(node.worker)
+                    .map(|worker| worker.mailbox.clone());
+                node.report(self.state.restarts(index), mailbox.as_deref(), &timers)
+            }),
+            timers.clone(),
+        );
+        let stuck: Vec<usize> = self
+            .nodes
+            .iter()
+            .filter(|node| node.ending == Some(Ending::Stuck))
+            .map(|node| node.worker)
+            .collect();
+        for (index, worker) in self.workers.iter_mut().enumerate() {
+            worker.mailbox.end();
+            // A thread that is stuck in a callback cannot be ended; it goes with the process.
+            if let Some(thread) = worker.thread.take().filter(|_| !stuck.contains(&index)) {
+                // Its panic was caught and reported.
+                let _ = thread.join();
+            }
+        }
+        report
+    }
+}
+
+impl Drop for Dataflow {
+    fn drop(&mut self) {
+        for node in &self.nodes {
+            node.shared.stop_sending();
+        }
+        for worker in &self.workers {
+            worker.mailbox.end();
+        }
+    }
+}
+
+impl std::fmt::Debug for Dataflow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dataflow")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    fn report(
+        &self,
+        restarts: u32,
+        mailbox: Option<&Mailbox>,
+        timers: &[TimerReport],
+    ) -> NodeReport {
+        let counts = self.inputs.iter().map(|input| {
+            let mut count = mailbox
+                .map(|mailbox| mailbox.count(input.slot))
+                .unwrap_or_default();
+            let timer = timers
+                .iter()
+                .find(|timer| Some(timer.period) == input.timer);
+            count.missed += timer.map_or(0, |timer| timer.missed);
+            (input.name.clone(), count)
+        });
+        let inputs: BTreeMap<_, _> = counts.collect();
+        let sent = self
+            .shared
+            .outputs
+            .iter()
+            .map(|output| (output.name.clone(), output.route.sent()));
+        NodeReport {
+            id: self.shared.id.clone(),
+            ending: self.ending.clone().unwrap_or(Ending::Stuck),
+            received: inputs.values().map(|count| count.taken).sum(),
+            inputs,
+            outputs: sent.collect(),
+            restarts,
+        }
+    }
+}
+fn event_of(told: Told) -> Event {
+    match told {
+        Told::Created { node } => Event::Created(node),
+        Told::Ended {
+            node,
+            ending,
+            inputs_closed,
+        } => Event::Ended(node, ending, inputs_closed),
+        Told::Lost { node } => {
+            let failure = engine_fault();
+            let ending = Ending::Failed {
+                failure,
+                last_input: None,
+            };
+            Event::Lost(node, ending)
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn engine_fault() -> NodeFailure {
+    let text = "the engine's own thread panicked; please report this".to_owned();
+    NodeFailure {
+        panicked: true,
+        text,
+        causes: Vec::new(),
+        place: None,
+    }
+}
