@@ -6,9 +6,11 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+pub mod build;
 pub mod codec;
 pub mod control;
-pub mod build;
+pub mod coordinator;
+pub mod daemon;
 pub mod descriptor;
 pub mod engine;
 pub mod find;

@@ -52,7 +52,7 @@ fn the_contract_knows_no_host_and_the_host_no_command_line() {
 
 #[test]
 fn lower_modules_do_not_name_higher_ones() {
-    let higher: [(&str, &[&str]); 5] = [
+    let higher: [(&str, &[&str]); 8] = [
         ("codec", &["crate::", "tokio"]),
         (
             "descriptor",
@@ -85,6 +85,21 @@ fn lower_modules_do_not_name_higher_ones() {
             ],
         ),
         (
+            "control",
+            &[
+                "crate::engine",
+                "crate::launch",
+                "crate::logs",
+                "crate::coordinator",
+                "crate::daemon",
+                "tokio",
+                "std::fs",
+                "std::net",
+            ],
+        ),
+        ("coordinator", &["crate::engine", "crate::daemon"]),
+        ("daemon", &["crate::coordinator"]),
+        (
             "sys",
             &[
                 "crate::descriptor",
@@ -98,6 +113,21 @@ fn lower_modules_do_not_name_higher_ones() {
     ];
     for (module, words) in higher {
         assert_eq!(naming(&host().join(module), words), [""; 0], "{module}");
+    }
+}
+
+#[test]
+fn state_machines_have_no_clock_and_touch_nothing() {
+    for (path, text) in sources(&host()) {
+        let pure = ["coordinator/", "daemon/", "engine/"].map(|module| {
+            let state = host().join(module).join("state.rs");
+            path == state
+        });
+        if pure.contains(&true) {
+            for word in ["Instant", "SystemTime", "tokio", "std::fs", "std::net"] {
+                assert!(!text.contains(word), "{}: {word}", path.display());
+            }
+        }
     }
 }
 

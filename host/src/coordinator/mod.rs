@@ -4,16 +4,23 @@
 //! runs; what the coordinator must not forget (that a dataflow is to end, and how it ended) is in its ledger, which is
 //! on disk before anybody acts on it. Absent: sockets, disks, clocks.
 
+mod claim;
 mod client;
 mod dataflow;
+mod ending;
+mod event;
 mod ledger;
 mod machine;
 mod orders;
+mod outcome;
 mod placement;
+mod share;
 mod start;
 mod state;
+mod targets;
 mod views;
 
-pub use ledger::{Ledger, MAX_RECORDS, Record};
+pub use event::{Action, Event, Note};
+pub use ledger::{Ledger, MAX_RECORDS, Record, Standing};
 pub use placement::{Candidate, place};
-pub use state::{Action, Event, MAX_LIVE, Note, State};
+pub use state::{MAX_LIVE, State};

@@ -166,17 +166,37 @@ mod tests {
         let free = node("free", "");
         let gpu = node("gpu", "labels: {gpu: yes}");
         let both = node("both", "machine: A, labels: {gpu: yes}");
-        type Row<'a> = (Vec<&'a String>, &'a [&'a str], Result<Vec<&'a str>, &'a str>);
+        type Row<'a> = (
+            Vec<&'a String>,
+            &'a [&'a str],
+            Result<Vec<&'a str>, &'a str>,
+        );
         let table: Vec<Row<'_>> = vec![
             (vec![&a, &b], &["B", "A"], Ok(vec!["a@A", "b@B"])),
             (vec![&free], &["B", "A"], Ok(vec!["free@A"])),
             (vec![&free], &["B"], Ok(vec!["free@B"])),
-            (vec![&gpu, &free], &["A", "B gpu=yes x=y"], Ok(vec!["free@A", "gpu@B"])),
+            (
+                vec![&gpu, &free],
+                &["A", "B gpu=yes x=y"],
+                Ok(vec!["free@A", "gpu@B"]),
+            ),
             (vec![&both], &["A gpu=yes"], Ok(vec!["both@A"])),
             (vec![&a], &[], Err("no daemon is connected")),
-            (vec![&a], &["B", "C"], Err("machine `A` is not connected; connected: `B` and `C`")),
-            (vec![&gpu], &["A gpu=no"], Err("no machine has the labels `gpu=yes`")),
-            (vec![&both], &["A"], Err("machine `A` does not have the labels `gpu=yes`")),
+            (
+                vec![&a],
+                &["B", "C"],
+                Err("machine `A` is not connected; connected: `B` and `C`"),
+            ),
+            (
+                vec![&gpu],
+                &["A gpu=no"],
+                Err("no machine has the labels `gpu=yes`"),
+            ),
+            (
+                vec![&both],
+                &["A"],
+                Err("machine `A` does not have the labels `gpu=yes`"),
+            ),
         ];
         for (nodes, machines, expected) in table {
             let text: String = nodes.iter().map(|node| node.as_str()).collect();

@@ -5,6 +5,6 @@
 pub mod affinity;
 #[cfg(windows)]
 pub mod dll;
-pub mod memory_lock;
 pub mod ending;
 pub mod family;
+pub mod memory_lock;

@@ -7,6 +7,7 @@ use super::{InvalidDataflowName, PlacementError};
 use crate::descriptor::Problems;
 use crate::ids::{DataflowId, MachineId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,13 +32,8 @@ pub enum StartError {
     },
     /// The name cannot be used.
     InvalidName(InvalidDataflowName),
-    /// Nodes do not fit their machine.
-    Refused {
-        /// The machine.
-        machine: MachineId,
-        /// What is wrong.
-        problems: Problems,
-    },
+    /// Nodes do not fit their machine: what is wrong, by machine.
+    Refused(BTreeMap<MachineId, Problems>),
     /// Nodes of different machines do not fit each other.
     DoNotFit(Problems),
     /// Nodes could not be made.
@@ -116,8 +112,12 @@ impl fmt::Display for StartError {
                 quoted(name)
             ),
             Self::InvalidName(error) => error.fmt(f),
-            Self::Refused { machine, problems } => {
-                write!(f, "machine `{machine}` refuses its nodes:\n{problems}")
+            Self::Refused(machines) => {
+                for (index, (machine, problems)) in machines.iter().enumerate() {
+                    let end = if index == 0 { "" } else { "\n" };
+                    write!(f, "{end}machine `{machine}` refuses its nodes:\n{problems}")?;
+                }
+                Ok(())
             }
             Self::DoNotFit(problems) => problems.fmt(f),
             Self::NotMade { machine, rows } => {
