@@ -176,7 +176,7 @@ impl Client {
                 let spec = ReaderSpec {
                     key: DataKey::tap(machine, id),
                     machine: machine.clone(),
-                    from_start: false,
+                    from_start: true,
                     credits: Vec::new(),
                 };
                 let listener = source.clone();
