@@ -5,12 +5,15 @@
 //! id.
 
 use crate::control::{Epoch, RequestId};
+use crate::descriptor::LogLevel;
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
 use std::fmt;
 
 const PREFIX: &str = "dora/v1";
 /// How the coordinator is called among the machines' tokens.
 const COORDINATOR: &str = "@coordinator";
+/// No choice among log lines.
+const ALL: &str = "@all";
 
 /// What is asked or listened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,6 +28,21 @@ impl Key {
     /// What the coordinator is asked. `method` is a plain word.
     pub fn coordinator(method: &'static str) -> Self {
         Self(format!("{PREFIX}/co/{method}"))
+    }
+
+    /// Where the coordinator takes the `dora` command's requests.
+    pub fn for_clients() -> Self {
+        Self::coordinator("client")
+    }
+
+    /// Where the coordinator takes the daemons' requests.
+    pub fn for_daemons() -> Self {
+        Self::coordinator("daemon")
+    }
+
+    /// Where one life of a daemon takes requests, the coordinator's and the `dora` command's.
+    pub fn at_daemon(machine: &MachineId, epoch: Epoch) -> Self {
+        Self::daemon(machine, epoch, "request")
     }
 
     /// What one life of a daemon is asked. `method` is a plain word.
@@ -74,9 +92,17 @@ impl DataKey {
         Self(format!("{PREFIX}/tap/{machine}/{tap}"))
     }
 
-    /// The log lines of a dataflow's nodes on a machine, for its nodes on other machines.
-    pub fn logs(machine: &MachineId, dataflow: DataflowId) -> Self {
-        Self(format!("{PREFIX}/log/{machine}/{dataflow}"))
+    /// Log lines of a dataflow's nodes on a machine, for its nodes on other machines: down to a level, or what goes to
+    /// the log files; of one node or of all.
+    pub fn logs(
+        machine: &MachineId,
+        dataflow: DataflowId,
+        level: Option<LogLevel>,
+        node: Option<&NodeId>,
+    ) -> Self {
+        let level = level.map_or_else(|| ALL.to_owned(), |level| level.to_string());
+        let node = node.map_or(ALL, NodeId::as_str);
+        Self(format!("{PREFIX}/log/{machine}/{dataflow}/{level}/{node}"))
     }
 
     /// The key as text.
@@ -154,7 +180,9 @@ mod tests {
             data.reader(&machine()),
             data.credit(&machine()),
             Key(DataKey::tap(&machine(), RequestId::new()).0),
-            Key(DataKey::logs(&machine(), id).0),
+            Key(DataKey::logs(&machine(), id, None, None).0),
+            Key(DataKey::logs(&machine(), id, Some(LogLevel::Debug), None).0),
+            Key(DataKey::logs(&machine(), id, None, Some(&node)).0),
         ];
         for (i, key) in all.iter().enumerate() {
             let key = keyexpr::new(key.as_str()).unwrap();

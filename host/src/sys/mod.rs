@@ -7,4 +7,5 @@ pub mod affinity;
 pub mod dll;
 pub mod ending;
 pub mod family;
+pub mod host_name;
 pub mod memory_lock;
