@@ -73,8 +73,6 @@ pub struct Reader {
 struct Declared {
     _answers: Option<Queryable<()>>,
     _messages: Subscriber<()>,
-    /// After what is declared on it.
-    _link: Link,
 }
 
 impl std::fmt::Debug for Reader {
