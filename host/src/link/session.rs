@@ -7,7 +7,7 @@ use super::address::{Address, is_free};
 use super::data::{Granter, SharedMemory};
 use super::keys::Key;
 use super::meet::{self, MeetError};
-use super::{LinkError, config};
+use super::{LinkError, config, quiet};
 use crate::control::{self, Hello};
 use serde_json::Value;
 use std::fmt;
@@ -57,6 +57,7 @@ struct Held(Option<Session>);
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
+            quiet::closing();
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
@@ -217,6 +218,7 @@ impl Link {
     /// Ends the session: everything that was declared on it is gone for the others when this returns.
     pub async fn close(&self) {
         if let Some(session) = self.0.session.0.clone() {
+            quiet::closing();
             // Other clones of the link may live on; they only get errors.
             apart(move || drop(session.close().wait())).await;
         }
@@ -280,27 +282,21 @@ impl Link {
         coordinator: Option<Address>,
         memory: SharedMemory,
     ) -> Result<Self, OpenError> {
-        let session = Held(Some(session));
         let refused = |reason: String| OpenError::Engine(reason);
         let answer =
             control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
         let key = Key::hello();
-        let declared = session.0.iter().map(|session| {
-            let (key, answer) = (key.clone(), answer.clone());
-            let on_query = move |query: zenoh::query::Query| {
-                // Whoever asked and is gone asks no more.
-                let _ = query.reply(key.as_str(), answer.as_slice()).wait();
-            };
-            session
-                .declare_queryable(Key::hello().as_str().to_owned())
-                .callback(on_query)
-                .wait()
-        });
-        let greeting = declared.last().transpose();
+        let on_query = move |query: zenoh::query::Query| {
+            // Whoever asked and is gone asks no more.
+            let _ = query.reply(key.as_str(), answer.as_slice()).wait();
+        };
+        let declared = session.declare_queryable(Key::hello().as_str().to_owned());
+        let greeting = declared.callback(on_query).wait();
+        let session = Held(Some(session));
         Ok(Self(Arc::new(Inner {
             session,
             me,
-            _greeting: greeting.map_err(|error| refused(error.to_string()))?,
+            _greeting: Some(greeting.map_err(|error| refused(error.to_string()))?),
             coordinator,
             port,
             memory: Arc::new(memory),
