@@ -13,6 +13,7 @@ mod data;
 mod keys;
 mod live;
 mod meet;
+mod quiet;
 mod rpc;
 mod session;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::data::{Granter, SharedMemory};
 use super::keys::Key;
 use super::meet::{self, MeetError};
 use super::ways::Ways;
-use super::{LinkError, config};
+use super::{LinkError, config, quiet};
 use crate::control::{self, Hello};
 use serde_json::Value;
 use std::fmt;
@@ -59,6 +59,7 @@ struct Held(Option<Session>);
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
+            quiet::closing();
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
@@ -221,6 +222,7 @@ impl Link {
     /// Ends the session: everything that was declared on it is gone for the others when this returns.
     pub async fn close(&self) {
         if let Some(session) = self.0.session.0.clone() {
+            quiet::closing();
             // Other clones of the link may live on; they only get errors.
             apart(move || drop(session.close().wait())).await;
         }
