@@ -155,7 +155,8 @@ fn what_comes_after_the_readers_end_is_discarded() {
     live.stop(GRACE);
     let ended = live.end();
     let count = ended.input("reader", "in");
-    assert_eq!((count.taken, count.discarded), (1, 20));
+    // Some may have come before the queue was shut, and been dropped for others.
+    assert_eq!((count.taken, count.discarded + count.dropped), (1, 20));
     assert_eq!(closed.load(Ordering::Relaxed), 1);
     // Whoever asks late is told at once.
     let late = closed.clone();
