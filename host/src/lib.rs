@@ -7,6 +7,7 @@
 )]
 
 pub mod build;
+pub mod client;
 pub mod codec;
 pub mod control;
 pub mod coordinator;

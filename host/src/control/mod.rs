@@ -31,7 +31,7 @@ pub use error::{
 };
 pub use hello::{Hello, Incompatible, PROTOCOL, Protocol, Role};
 pub use ids::{CallId, Epoch, RequestId, SendId};
-pub use order::{DaemonReply, DaemonRequest, LogsRequest, Order, TapRequest};
+pub use order::{DaemonReply, DaemonRequest, LOGS_LEASE, LogsRequest, Order, TapRequest};
 pub use register::{CoordinatorReply, CoordinatorRequest, Held, MachineInfo, Register, Report};
 pub use share::{
     MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Placement, Prepare, ShareEnd,

@@ -87,7 +87,15 @@ pub struct TapRequest {
     pub lease: Duration,
 }
 
+/// How long a daemon publishes log lines without being asked again; asking again with `tail` 0 is enough.
+pub const LOGS_LEASE: Duration = Duration::from_secs(15);
+
 /// Log lines of a dataflow.
+///
+/// Whoever follows listens on the tap's key of the id before it asks. The daemon begins to publish before it reads what is
+/// there, so a line may come both ways and none is missing; the follower drops the second of two equal lines. Each
+/// message is one text, a JSON record. The stream is closed behind the last line when the dataflow has ended, at once if
+/// it has already, and when nobody has asked again for [`LOGS_LEASE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// The dataflow.
@@ -96,7 +104,7 @@ pub struct LogsRequest {
     pub node: Option<NodeId>,
     /// Only so many of the last lines.
     pub tail: Option<u32>,
-    /// Publish further lines on the key of this id until it is not asked for any more; `None` for only what is there.
+    /// Publish further lines on the tap's key of this id; `None` for only what is there.
     pub follow: Option<RequestId>,
 }
 

@@ -27,6 +27,21 @@ impl Key {
         Self(format!("{PREFIX}/co/{method}"))
     }
 
+    /// Where the coordinator takes the `dora` command's requests.
+    pub fn for_clients() -> Self {
+        Self::coordinator("client")
+    }
+
+    /// Where the coordinator takes the daemons' requests.
+    pub fn for_daemons() -> Self {
+        Self::coordinator("daemon")
+    }
+
+    /// Where one life of a daemon takes requests, the coordinator's and the `dora` command's.
+    pub fn at_daemon(machine: &MachineId, epoch: Epoch) -> Self {
+        Self::daemon(machine, epoch, "request")
+    }
+
     /// What one life of a daemon is asked. `method` is a plain word.
     pub fn daemon(machine: &MachineId, epoch: Epoch, method: &'static str) -> Self {
         Self(format!("{PREFIX}/ctl/{machine}/{epoch}/{method}"))
