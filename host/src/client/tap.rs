@@ -34,6 +34,8 @@ pub enum TapEvent {
         message: Message,
         /// When it came here.
         at: Instant,
+        /// The size of its data in bytes: the values of plain data, else as they travel.
+        bytes: usize,
     },
     /// So many messages were lost before the next: they came faster than they were read or could travel.
     Lost(u64),
@@ -164,9 +166,10 @@ impl Client {
 fn take(queue: &Queue<TapEvent>, ended: &Notify, arrived: Arrived) {
     match arrived {
         Arrived::Message(message) => {
-            let bytes = size(&message);
+            let bytes = data_size(&message);
+            let size = size_of::<Message>() + message.parameter_bytes().len() + bytes;
             let at = Instant::now();
-            queue.push(TapEvent::Message { message, at }, bytes);
+            queue.push(TapEvent::Message { message, at, bytes }, size);
         }
         Arrived::Lost(messages) => queue.lose(messages),
         Arrived::Broken(reason) => queue.push(TapEvent::Broken(reason), 0),
@@ -174,11 +177,9 @@ fn take(queue: &Queue<TapEvent>, ended: &Notify, arrived: Arrived) {
     }
 }
 
-/// About the memory it takes, in bytes.
-fn size(message: &Message) -> usize {
-    let data = match message.plain() {
+fn data_size(message: &Message) -> usize {
+    match message.plain() {
         Some((_, values)) => values.len(),
         None => codec::encode(message).map_or(0, |encoded| encoded.len()),
-    };
-    size_of::<Message>() + message.parameter_bytes().len() + data
+    }
 }
