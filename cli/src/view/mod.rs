@@ -8,6 +8,7 @@ pub mod dataflows;
 pub mod ended;
 pub mod message;
 pub mod nodes;
+pub mod rate;
 pub mod status;
 pub mod time;
 pub mod topics;
@@ -24,4 +25,4 @@ fn reach(reach: Reach) -> &'static str {
 }
 
 #[cfg(test)]
-mod samples;
+pub mod samples;
