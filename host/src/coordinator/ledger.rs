@@ -52,6 +52,12 @@ impl Ledger {
         self.records.values().filter(|record| !record.hidden)
     }
 
+    /// Whether it can have been written by a coordinator: what comes from a disk may be anything.
+    pub(super) fn is_sound(&self) -> bool {
+        let under_its_id = |(id, record): (&DataflowId, &Record)| *id == record.ended.dataflow;
+        self.records.iter().all(under_its_id)
+    }
+
     /// Enters or replaces a record.
     pub(super) fn enter(&mut self, ended: Ended, standing: Standing) {
         let record = Record {

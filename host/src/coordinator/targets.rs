@@ -69,6 +69,14 @@ impl State {
         runs && !self.live.contains_key(&id)
     }
 
+    /// The name of a dataflow that runs or has run.
+    pub(super) fn name_of(&self, id: DataflowId) -> Option<String> {
+        if let Some(dataflow) = self.live.get(&id) {
+            return dataflow.prepare.name.clone();
+        }
+        self.ledger.get(id)?.ended.name.clone()
+    }
+
     fn label(&self, id: DataflowId) -> String {
         let name = self.live.get(&id).and_then(|it| it.prepare.name.clone());
         name.unwrap_or_else(|| id.to_string())

@@ -44,17 +44,31 @@ impl fmt::Debug for Call {
 
 impl Call {
     /// Answers, from any thread, without waiting. An asker that has gone does not hear it.
-    pub fn reply<Rep: Serialize>(mut self, what: &str, reply: &Rep) {
-        let Ok(bytes) = control::encode(what, reply) else {
-            return;
-        };
-        if let Some(query) = self.query.take() {
-            let key = std::mem::take(&mut self.key);
-            detached(move || {
-                // As above: nobody is there any more.
-                let _ = query.reply(key, bytes).wait();
-            });
+    pub fn reply<Rep: Serialize>(self, what: &str, reply: &Rep) {
+        if let Some(work) = self.replying(what, reply) {
+            detached(work);
         }
+    }
+
+    /// Answers, and returns when the answer was handed to the connection, for whoever is about to close the link.
+    pub async fn reply_and_wait<Rep: Serialize>(self, what: &str, reply: &Rep) {
+        if let Some(work) = self.replying(what, reply) {
+            apart(work).await;
+        }
+    }
+
+    fn replying<Rep: Serialize>(
+        mut self,
+        what: &str,
+        reply: &Rep,
+    ) -> Option<impl FnOnce() + Send + 'static> {
+        let bytes = control::encode(what, reply).ok()?;
+        let query = self.query.take()?;
+        let key = std::mem::take(&mut self.key);
+        Some(move || {
+            // As above: nobody is there any more.
+            let _ = query.reply(key, bytes).wait();
+        })
     }
 }
 

@@ -1,0 +1,355 @@
+//! Drives the coordinator's state machine: waits, lets it decide, carries out what it says.
+//!
+//! Invariant: actions are carried out in their order, and what follows a write of the ledger follows it on the disk; every
+//! query is answered or its asker told that it is not. Whatever is asked of daemons runs beside the loop, which never waits
+//! for them. Absent: decisions.
+
+use super::disk::Disk;
+use super::event::{Action, Event};
+use super::news::News;
+use super::state::State;
+use crate::control::{
+    CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
+    DaemonRequest, Epoch, Fault, Hello, PROTOCOL, Role, SendId, Timing,
+};
+use crate::ids::MachineId;
+use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError, Served, Token, Watch};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Queries that wait for their turn at most; those that come then are refused, and asked again by whoever asked.
+const WAITING: usize = 256;
+/// Answers on their way at most, when askers do not take them; further ones are refused instead.
+const LEAVING: usize = 512;
+/// The loop rests at least so long between two looks at the clock.
+const REST: Duration = Duration::from_millis(1);
+/// At the end, answers have so long to leave, and then the network to close.
+const FAREWELL: Duration = Duration::from_millis(1_000);
+
+/// How a coordinator works.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address to listen on.
+    pub interface: IpAddr,
+    /// The port; 0 for any that is free.
+    pub port: u16,
+    /// The folder for what is to be remembered over a restart, by port; see [`super::state_folder`]. Without one nothing
+    /// is.
+    pub state: Option<PathBuf>,
+    /// The time limits.
+    pub timing: Timing,
+}
+
+/// A coordinator that listens. It answers once it runs.
+#[derive(Debug)]
+pub struct Coordinator {
+    link: Link,
+    port: u16,
+    timing: Timing,
+    state: State,
+    disk: Option<Disk>,
+    /// News from before it ran.
+    early: Vec<News>,
+    incoming: mpsc::Receiver<Incoming>,
+    /// Take queries and watch tokens while they live.
+    _ears: (Served, Served, Watch),
+    _token: Token,
+}
+
+/// What the link's threads hand over.
+enum Incoming {
+    Client(Result<ClientRequest, Fault>, Call),
+    Daemon(Result<CoordinatorRequest, Fault>, Call),
+    TokenGone(MachineId, Epoch),
+}
+
+impl Coordinator {
+    /// Listens, and reads what a coordinator on the same port has left.
+    ///
+    /// # Errors
+    /// The port is taken, the address is none of this machine's, or the engine refuses.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let epoch = Epoch::new();
+        let version = env!("CARGO_PKG_VERSION");
+        let me = Hello {
+            role: Role::Coordinator,
+            protocol: PROTOCOL,
+            version: version.into(),
+            machine: None,
+            epoch: Some(epoch),
+        };
+        let (link, port) = Link::coordinator(options.interface, options.port, me).await?;
+        let read = tokio::task::spawn_blocking(move || {
+            options.state.map(|folder| Disk::open(&folder, port))
+        });
+        let (disk, ledger, trouble) = match read.await {
+            Ok(Some(opened)) => opened,
+            Ok(None) | Err(_) => (
+                None,
+                Default::default(),
+                Some(super::MemoryTrouble::NoFolder),
+            ),
+        };
+        let refused = |error: LinkError| OpenError::Engine(error.to_string());
+        let (sender, incoming) = mpsc::channel(WAITING);
+        let ears = listen(&link, sender).map_err(refused)?;
+        // Whoever sees the token may ask at once.
+        let token = link.show(&Member::Coordinator(epoch)).map_err(refused)?;
+        Ok(Self {
+            link,
+            port,
+            state: State::new(epoch, version.into(), options.timing.clone(), ledger),
+            timing: options.timing,
+            disk,
+            early: trouble.map(News::Memory).into_iter().collect(),
+            incoming,
+            _ears: ears,
+            _token: token,
+        })
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// This life of the coordinator.
+    pub fn epoch(&self) -> Epoch {
+        self.state.epoch()
+    }
+
+    /// Runs until it was asked to end and has. Each value from `shutdown` asks for that: `true` stops all dataflows before,
+    /// `false` leaves them to the daemons; the second ends it at once. `news` is called in between and should not block.
+    pub async fn run(self, shutdown: mpsc::Receiver<bool>, mut news: impl FnMut(News)) {
+        let Self {
+            link,
+            timing,
+            state,
+            disk,
+            early,
+            incoming,
+            _ears,
+            _token,
+            ..
+        } = self;
+        early.into_iter().for_each(&mut news);
+        let mut driver = Driver {
+            link,
+            timing,
+            state,
+            disk,
+            news,
+            began: Instant::now(),
+            next_call: 0,
+            clients: HashMap::new(),
+            daemons: HashMap::new(),
+            sent: JoinSet::new(),
+            answers: JoinSet::new(),
+            exited: false,
+        };
+        driver.run(incoming, shutdown).await;
+        driver.end().await;
+    }
+}
+
+fn listen(
+    link: &Link,
+    sender: mpsc::Sender<Incoming>,
+) -> Result<(Served, Served, Watch), LinkError> {
+    // A query that finds no room is dropped, which tells its asker so.
+    let (clients, daemons, tokens) = (sender.clone(), sender.clone(), sender);
+    let for_clients = link.serve(&Key::for_clients(), "request", move |request, call| {
+        let _ = clients.try_send(Incoming::Client(request, call));
+    });
+    let for_daemons = link.serve(&Key::for_daemons(), "report", move |request, call| {
+        let _ = daemons.try_send(Incoming::Daemon(request, call));
+    });
+    let watch = link.watch(move |change| {
+        if let Change::Gone(Member::Daemon(machine, epoch)) = change {
+            // Its silence will tell the same.
+            let _ = tokens.try_send(Incoming::TokenGone(machine, epoch));
+        }
+    });
+    Ok((for_clients?, for_daemons?, watch?))
+}
+
+/// The loop and what it holds.
+struct Driver<N> {
+    link: Link,
+    timing: Timing,
+    state: State,
+    disk: Option<Disk>,
+    news: N,
+    began: Instant,
+    next_call: u64,
+    /// Queries that wait for their answers.
+    clients: HashMap<CallId, Call>,
+    daemons: HashMap<CallId, Call>,
+    /// Queries to daemons; each ends with what came of it.
+    sent: JoinSet<Event>,
+    answers: JoinSet<()>,
+    exited: bool,
+}
+
+impl<N: FnMut(News)> Driver<N> {
+    async fn run(
+        &mut self,
+        mut incoming: mpsc::Receiver<Incoming>,
+        mut shutdown: mpsc::Receiver<bool>,
+    ) {
+        let mut may_end = true;
+        let mut event = Some(Event::Time);
+        while !self.exited {
+            if let Some(event) = event.take() {
+                self.handle(event).await;
+                continue;
+            }
+            let due = self.state.next_deadline().map(|due| self.began + due);
+            let rest = Instant::now() + REST;
+            let due = due.map(|due| due.max(rest));
+            event = tokio::select! {
+                some = incoming.recv() => match some {
+                    Some(incoming) => self.event(incoming),
+                    // The link's handlers live as long as this runs.
+                    None => None,
+                },
+                Some(ended) = self.sent.join_next() => ended.ok(),
+                Some(_) = self.answers.join_next() => None,
+                asked = shutdown.recv(), if may_end => match asked {
+                    Some(stop_dataflows) => Some(Event::Shutdown { stop_dataflows }),
+                    None => {
+                        may_end = false;
+                        None
+                    }
+                },
+                () = until(due) => Some(Event::Time),
+            };
+        }
+    }
+
+    /// What has come in as the state machine takes it; what cannot be read is answered here.
+    fn event(&mut self, incoming: Incoming) -> Option<Event> {
+        let call_id = CallId(self.next_call);
+        self.next_call += 1;
+        match incoming {
+            Incoming::TokenGone(machine, epoch) => Some(Event::TokenGone { machine, epoch }),
+            Incoming::Client(Ok(request), call) => {
+                self.clients.insert(call_id, call);
+                Some(Event::Client {
+                    call: call_id,
+                    request: Box::new(request),
+                })
+            }
+            Incoming::Daemon(Ok(request), call) => {
+                self.daemons.insert(call_id, call);
+                Some(Event::Daemon {
+                    call: call_id,
+                    request,
+                })
+            }
+            Incoming::Client(Err(fault), call) => {
+                self.answer_client(call, ClientReply::NotUnderstood(fault));
+                None
+            }
+            Incoming::Daemon(Err(fault), call) => {
+                self.answer_daemon(call, CoordinatorReply::NotUnderstood(fault));
+                None
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        let actions = self.state.handle(event, self.began.elapsed());
+        let mut written = false;
+        for action in actions {
+            match action {
+                // The ledger is that of after the event: once is enough.
+                Action::Persist if written => {}
+                Action::Persist => {
+                    self.persist().await;
+                    written = true;
+                }
+                Action::ReplyClient { call, reply } => {
+                    if let Some(call) = self.clients.remove(&call) {
+                        self.answer_client(call, *reply);
+                    }
+                }
+                Action::ReplyDaemon { call, reply } => {
+                    if let Some(call) = self.daemons.remove(&call) {
+                        self.answer_daemon(call, reply);
+                    }
+                }
+                Action::Send {
+                    send,
+                    machine,
+                    epoch,
+                    request,
+                } => self.send(send, machine, epoch, *request),
+                Action::Note(note) => {
+                    let name = note.dataflow().and_then(|id| self.state.name_of(id));
+                    (self.news)(News::Note { note, name });
+                }
+                Action::Exit => self.exited = true,
+            }
+        }
+    }
+
+    async fn persist(&mut self) {
+        if let Some(disk) = &mut self.disk
+            && let Some(trouble) = disk.write(self.state.ledger()).await
+        {
+            (self.news)(News::Memory(trouble));
+        }
+    }
+
+    fn answer_client(&mut self, call: Call, reply: ClientReply) {
+        if self.answers.len() < LEAVING {
+            self.answers
+                .spawn(async move { call.reply_and_wait("answer", &reply).await });
+        }
+    }
+
+    fn answer_daemon(&mut self, call: Call, reply: CoordinatorReply) {
+        if self.answers.len() < LEAVING {
+            self.answers
+                .spawn(async move { call.reply_and_wait("answer", &reply).await });
+        }
+    }
+
+    fn send(&mut self, send: SendId, machine: MachineId, epoch: Epoch, request: DaemonRequest) {
+        let (link, limit) = (self.link.clone(), self.timing.query);
+        self.sent.spawn(async move {
+            let target = format!("the daemon of machine `{machine}`");
+            let key = Key::at_daemon(&machine, epoch);
+            let asked = link.call::<_, DaemonReply>(&target, &key, &request, limit);
+            match asked.await {
+                Ok(reply) => Event::Answered { send, reply },
+                Err(_) => Event::Unanswered { send },
+            }
+        });
+    }
+
+    /// Lets the last answers leave, and closes the network.
+    async fn end(mut self) {
+        self.sent.abort_all();
+        // Whoever does not take its answer in time gets none.
+        let _ = timeout(FAREWELL, async {
+            while self.answers.join_next().await.is_some() {}
+        })
+        .await;
+        let _ = timeout(FAREWELL, self.link.close()).await;
+    }
+}
+
+/// For ever without a time.
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
