@@ -5,7 +5,7 @@
 
 use crate::descriptor::resolve::{Places, Program};
 use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
-use crate::engine::{Chosen, Plan};
+use crate::engine::{Chosen, Plan, RemoteInputs};
 use crate::ids::NodeId;
 use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
@@ -32,6 +32,20 @@ pub fn prepare(
     loader: &Loader,
     places: &Places<'_>,
 ) -> Result<Prepared, Problems> {
+    prepare_share(descriptor, loader, places, &RemoteInputs::new())
+}
+
+/// As [`prepare`] for this process's share of a dataflow: `remote` names the inputs whose senders are not in the
+/// descriptor because they run elsewhere.
+///
+/// # Errors
+/// All problems, if at least one is an error. Plugins that were loaded stay so.
+pub fn prepare_share(
+    descriptor: &Descriptor,
+    loader: &Loader,
+    places: &Places<'_>,
+    remote: &RemoteInputs,
+) -> Result<Prepared, Problems> {
     let load = |path: &Path| loader.load(path).map_err(|error| error.to_string());
     let checked = check(descriptor, places, load, |plugin: &Arc<Plugin>| {
         plugin.info().clone()
@@ -44,7 +58,7 @@ pub fn prepare(
             Some((id, Chosen { plugin, kind }))
         })
         .collect();
-    match Plan::new(descriptor, &chosen) {
+    match Plan::share(descriptor, &chosen, remote) {
         Ok(plan) => Ok(Prepared {
             plan,
             warnings: checked.problems,

@@ -4,10 +4,10 @@
 //! Invariant: coordinator and daemons compute the same from the same placement. Pure. Absent: how messages travel.
 
 use super::Placement;
-use crate::descriptor::{Descriptor, Node, Problems, QueuePolicy, Source};
+use crate::descriptor::{Descriptor, LogLevel, Node, Problems, QueuePolicy, Source};
 use crate::ids::{MachineId, NodeId, PortName};
 use crate::plugin::info::{ANY_PORT, KindInfo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine's connections to others.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -18,6 +18,17 @@ pub struct RemoteEdges {
     pub inputs: Vec<RemoteInput>,
     /// Inputs of nodes here that read log lines of nodes elsewhere.
     pub logs: Vec<RemoteLogs>,
+    /// Log lines of nodes here that are read elsewhere, each selection once, and the machines that read it.
+    pub log_readers: BTreeMap<LogSelection, BTreeSet<MachineId>>,
+}
+
+/// Which log lines of a machine's nodes are read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogSelection {
+    /// Down to which level; `None` for what goes to the log files.
+    pub level: Option<LogLevel>,
+    /// Only of this node.
+    pub node: Option<NodeId>,
 }
 
 /// An output that is read elsewhere.
@@ -74,6 +85,8 @@ pub struct RemoteLogs {
     pub input: PortName,
     /// The machines.
     pub machines: Vec<MachineId>,
+    /// Which lines.
+    pub selection: LogSelection,
 }
 
 impl RemoteEdges {
@@ -110,24 +123,12 @@ impl RemoteEdges {
                         }),
                         _ => {}
                     },
-                    Source::Logs { node, .. } if machine == here => {
-                        let from = |on: &&MachineId| *on != here;
-                        let machines: Vec<MachineId> = match node {
-                            Some(node) => placement
-                                .of(node)
-                                .into_iter()
-                                .filter(from)
-                                .cloned()
-                                .collect(),
-                            None => placement.machines.keys().filter(from).cloned().collect(),
+                    Source::Logs { level, node } => {
+                        let selection = LogSelection {
+                            level: *level,
+                            node: node.clone(),
                         };
-                        if !machines.is_empty() {
-                            edges.logs.push(RemoteLogs {
-                                node: reader.id.clone(),
-                                input: input.clone(),
-                                machines,
-                            });
-                        }
+                        edges.add_logs(reader, input, selection, (placement, machine, here));
                     }
                     _ => {}
                 }
@@ -150,6 +151,37 @@ impl RemoteEdges {
             .inputs
             .sort_by(|a, b| (&a.node, &a.input).cmp(&(&b.node, &b.input)));
         edges
+    }
+
+    /// An input on a machine reads log lines.
+    fn add_logs(
+        &mut self,
+        reader: &Node,
+        input: &PortName,
+        selection: LogSelection,
+        (placement, machine, here): (&Placement, &MachineId, &MachineId),
+    ) {
+        let wanted: Vec<&MachineId> = match &selection.node {
+            Some(node) => placement.of(node).into_iter().collect(),
+            None => placement.machines.keys().collect(),
+        };
+        if machine != here {
+            if wanted.contains(&here) {
+                let readers = self.log_readers.entry(selection).or_default();
+                readers.insert(machine.clone());
+            }
+            return;
+        }
+        let elsewhere = wanted.into_iter().filter(|wanted| *wanted != here);
+        let machines: Vec<MachineId> = elsewhere.cloned().collect();
+        if !machines.is_empty() {
+            self.logs.push(RemoteLogs {
+                node: reader.id.clone(),
+                input: input.clone(),
+                machines,
+                selection,
+            });
+        }
     }
 }
 

@@ -22,7 +22,7 @@ pub use client::{
     Progress, Reach, Start, Started, Status, Target, TopicReader, TopicSummary, Verb,
 };
 pub use edges::{
-    DeclaredOutput, RemoteEdges, RemoteInput, RemoteLogs, RemoteOutput, RemoteReader,
+    DeclaredOutput, LogSelection, RemoteEdges, RemoteInput, RemoteLogs, RemoteOutput, RemoteReader,
     check_together, declared_outputs, local_part,
 };
 pub use error::{

@@ -5,12 +5,15 @@
 use super::clock::Clock;
 use super::mailbox::{Mailbox, Order, Slot};
 use super::plan::NodeIndex;
+use super::progress::{NodeProgress, Progress, Watcher};
+use super::remote::{Outlet, RemoteInput};
 use super::report::{NodeReport, Report, TimerReport};
+use super::route::Exit;
 use super::seat::SeatShared;
 use super::state::{Action, Ending, Event, State};
 use super::timers::{Timer, Timers};
 use super::{Command, EngineLog, LogInput, LogOutput, Probe, SeatId, Told};
-use crate::ids::DataflowId;
+use crate::ids::{DataflowId, NodeId, PortName};
 use plugin_abi::hosting::NodeFailure;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub struct Dataflow {
     pub(super) timer_routes: Vec<Timer>,
     pub(super) log_inputs: Vec<LogInput>,
     pub(super) log_outputs: Vec<LogOutput>,
+    pub(super) remote_inputs: Vec<RemoteInput>,
+    pub(super) watcher: Option<Watcher>,
     pub(super) timers: Option<Timers>,
     pub(super) told: Receiver<Told>,
     pub(super) clock: Arc<Clock>,
@@ -77,6 +82,37 @@ impl Dataflow {
         self.log_outputs.clone()
     }
 
+    /// The inputs that are fed from outside this process: those that the plan was told of.
+    pub fn remote_inputs(&self) -> Vec<RemoteInput> {
+        self.remote_inputs.clone()
+    }
+
+    /// Adds readers outside this process to an output. `readers` says who they are, for messages: "input `a/b` on machine
+    /// `c`". What the node sends while it is made comes at once; see [`Plan::held`](super::Plan::held) for the rest. The
+    /// outlet is closed when the node has ended. `false` when there is no such output.
+    pub fn attach(
+        &self,
+        node: &NodeId,
+        output: &PortName,
+        readers: Arc<str>,
+        outlet: Arc<dyn Outlet>,
+    ) -> bool {
+        let of_node = self.nodes.iter().find(|of| of.shared.id == *node);
+        let outputs = of_node.map(|node| node.shared.outputs.as_slice());
+        let mut outputs = outputs.unwrap_or_default().iter();
+        match outputs.find(|of| of.name == output.as_str()) {
+            Some(output) => output.route.attach(&Exit { outlet, readers }),
+            None => return false,
+        }
+        true
+    }
+
+    /// Tells of what happens to the nodes from now on, instead of whom it told before. Called where [`Dataflow::run`]
+    /// runs; must not wait.
+    pub fn watch(&mut self, watcher: Watcher) {
+        self.watcher = Some(watcher);
+    }
+
     /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left
     /// none come.
     pub async fn run(mut self, mut commands: Receiver<Command>) -> Report {
@@ -91,6 +127,7 @@ impl Dataflow {
                 Some(command) = commands.recv() => match command {
                     Command::Stop { grace } => Event::Stop { grace },
                     Command::Abandon => Event::Abandon,
+                    Command::Go => Event::Go,
                 },
                 () = until(deadline) => Event::Time,
             };
@@ -110,7 +147,8 @@ impl Dataflow {
                     node,
                     restart_count,
                 } => self.create(node, restart_count),
-                Action::Go(node) => self.order(node, Order::Go),
+                Action::Made => self.tell(Progress::Made),
+                Action::Go(node) => self.go(node),
                 Action::Started => self.start_timers(),
                 Action::Stop(node) => self.stop(node),
                 Action::WillRestart {
@@ -123,6 +161,30 @@ impl Dataflow {
             }
         }
         over
+    }
+
+    fn tell(&self, progress: Progress) {
+        if let Some(watcher) = &self.watcher {
+            watcher(progress);
+        }
+    }
+
+    fn tell_of(&self, node: NodeIndex, state: NodeProgress) {
+        if let (Some(watcher), Some(running)) = (&self.watcher, self.nodes.get(node)) {
+            watcher(Progress::Node {
+                node: running.shared.id.clone(),
+                state,
+                restarts: self.state.restarts(node),
+            });
+        }
+    }
+
+    fn go(&self, node: NodeIndex) {
+        self.tell_of(node, NodeProgress::Running);
+        if let Some(running) = self.nodes.get(node) {
+            running.shared.let_go();
+        }
+        self.order(node, Order::Go);
     }
 
     fn order(&self, node: NodeIndex, order: Order) {
@@ -175,6 +237,7 @@ impl Dataflow {
             Some(&running.shared.id),
             &text,
         );
+        self.tell_of(node, NodeProgress::Restarting);
     }
 
     fn retire(&mut self, node: NodeIndex, ending: Ending) {
@@ -185,7 +248,7 @@ impl Dataflow {
         let level = if ending.is_failure() { 1 } else { 4 };
         self.log
             .engine(level, Some(&running.shared.id), &ending.to_string());
-        running.ending = Some(ending);
+        running.ending = Some(ending.clone());
         for output in &running.shared.outputs {
             output.route.close();
         }
@@ -194,6 +257,7 @@ impl Dataflow {
                 worker.mailbox.shut(input.slot);
             }
         }
+        self.tell_of(node, NodeProgress::Ended(ending));
     }
 
     fn finish(mut self) -> Report {
@@ -268,17 +332,16 @@ impl Running {
             (input.name.clone(), count)
         });
         let inputs: BTreeMap<_, _> = counts.collect();
-        let sent = self
-            .shared
-            .outputs
-            .iter()
-            .map(|output| (output.name.clone(), output.route.sent()));
+        let outputs = || self.shared.outputs.iter();
+        let sent = outputs().map(|output| (output.name.clone(), output.route.sent()));
+        let unsent = outputs().map(|output| (output.name.clone(), output.route.unsent()));
         NodeReport {
             id: self.shared.id.clone(),
             ending: self.ending.clone().unwrap_or(Ending::Stuck),
             received: inputs.values().map(|count| count.taken).sum(),
             inputs,
             outputs: sent.collect(),
+            unsent: unsent.collect(),
             restarts,
         }
     }

@@ -11,8 +11,10 @@
 //! until it has had them all. Inputs that drop are not lent from: what is dropped would no longer be the oldest.
 
 mod reader;
+mod taken;
 
 pub use reader::{Lent, Pass};
+pub use taken::{OnTaken, Taken};
 
 use super::SeatId;
 use crate::descriptor::QueuePolicy;
@@ -21,6 +23,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use taken::{Listener, ToTell};
 
 /// Number of an input in its mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +90,11 @@ pub struct InputCount {
     pub discarded: u64,
     /// Messages that are in.
     pub queued: u64,
-    /// Ticks of its timer that were late; ticks and log lines for which a queue that makes senders wait had no room.
+    /// Ticks of its timer that were late; ticks, log lines and messages from outside the process for which a queue that
+    /// makes senders wait had no room.
     pub missed: u64,
+    /// Messages that were lost on their way from outside the process.
+    pub lost: u64,
 }
 
 /// One thread's mailbox.
@@ -113,6 +119,8 @@ const ORDERS: u8 = 2;
 struct State {
     inputs: Vec<Input>,
     orders: VecDeque<(SeatId, Order)>,
+    /// For the listener of the input that was taken from.
+    to_tell: ToTell,
     /// Inputs that had something when they were listed, in the order of their turns.
     ready: VecDeque<usize>,
     /// The input that the reader was lent messages of.
@@ -138,6 +146,8 @@ struct Input {
     listed: bool,
     /// Senders that wait for room.
     waiting: usize,
+    /// Who is told what leaves it.
+    listener: Option<Listener>,
     count: InputCount,
 }
 
@@ -153,6 +163,7 @@ impl Input {
             held: true,
             listed: false,
             waiting: 0,
+            listener: None,
             count: InputCount::default(),
         }
     }
@@ -218,6 +229,7 @@ impl Mailbox {
     pub fn push(&self, slot: Slot, message: Message) -> (Pushed, Option<Message>) {
         let mut dropped = None;
         let mut back = None;
+        let mut left = ToTell::default();
         let pushed = self.change(slot, |input| {
             if input.shut {
                 dropped = Some(message);
@@ -240,11 +252,26 @@ impl Mailbox {
                 }
             }
             input.count.dropped += 1;
+            left = input.left(1);
             Pushed::Dropped
         });
         // What was dropped is released here, outside the lock: its producer's code may run.
         drop(dropped);
+        left.tell();
         (pushed.unwrap_or(Pushed::Closed), back)
+    }
+
+    /// Puts a message in without ever waiting: where the policy is to wait, one without room is missed, and counted.
+    pub fn push_or_miss(&self, slot: Slot, message: Message) {
+        let (pushed, back) = self.push(slot, message);
+        if pushed == Pushed::Full {
+            let left = self.change(slot, |input| {
+                input.count.missed += 1;
+                input.left(1)
+            });
+            drop(back);
+            left.unwrap_or_default().tell();
+        }
     }
 
     /// Waits until an input may have room, or somebody calls [`Mailbox::wake_senders`], at most `timeout`. `stop` is
@@ -278,9 +305,9 @@ impl Mailbox {
         self.change(slot, |input| input.count.discarded += 1);
     }
 
-    /// Counts a tick or a log line for which there was no room, because their senders do not wait.
-    pub fn missed(&self, slot: Slot) {
-        self.change(slot, |input| input.count.missed += 1);
+    /// Counts messages that were lost before they came here.
+    pub fn lost(&self, slot: Slot, messages: u64) {
+        self.change(slot, |input| input.count.lost += messages);
     }
 
     /// The input's source has closed: says so after the messages that are in.
@@ -294,14 +321,15 @@ impl Mailbox {
 
     /// Nothing more is wanted: discards what is in and refuses the rest.
     pub fn shut(&self, slot: Slot) {
-        let discarded = self.change(slot, |input| {
-            input.shut = true;
-            input.closing = false;
+        let shut = self.change(slot, |input| {
             input.count.discarded += input.queue.len() as u64;
-            std::mem::take(&mut input.queue)
+            (std::mem::take(&mut input.queue), input.shut())
         });
-        drop(discarded);
         self.writable.notify_all();
+        if let Some((discarded, closed)) = shut {
+            drop(discarded);
+            closed.tell();
+        }
     }
 
     /// Lets messages out of an input, or holds them back while its node is made again.

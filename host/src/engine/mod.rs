@@ -9,6 +9,8 @@ mod dataflow;
 mod inline;
 mod mailbox;
 mod plan;
+mod progress;
+mod remote;
 mod report;
 mod route;
 mod seat;
@@ -20,8 +22,10 @@ mod worker;
 
 pub use clock::Clock;
 pub use dataflow::Dataflow;
-pub use mailbox::InputCount;
-pub use plan::{Chosen, NodeIndex, Plan, PlanError};
+pub use mailbox::{InputCount, OnTaken, Taken};
+pub use plan::{Chosen, NodeIndex, Plan, PlanError, RemoteInputs};
+pub use progress::{NodeProgress, Progress, Watcher};
+pub use remote::{Outlet, OutletPushed, RemoteInput};
 pub use report::{NodeReport, Report, TimerReport};
 pub use route::Tapped;
 pub use state::{Ending, START_GRACE};
@@ -68,6 +72,8 @@ enum Told {
 /// What a running dataflow can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
+    /// Let the nodes of a plan that is [`held`](Plan::held) go, at once or when all have been made.
+    Go,
     /// Ask every node to stop.
     Stop {
         /// How long they have.

@@ -10,7 +10,7 @@ use crate::ids::{NodeId, PortName};
 use crate::plugin::Plugin;
 use crate::plugin::info::{ANY_PORT, KindInfo, PortInfo};
 use plugin_abi::hosting::KindTable;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Plan {
     pub grace: Duration,
     /// A sender that has waited so long for a reader says so; at first 5 s.
     pub patience: Duration,
+    /// Once all nodes have been made, they wait for [`Command::Go`](super::Command::Go); at first `false`.
+    pub held: bool,
 }
 
 /// One node.
@@ -61,7 +63,7 @@ pub struct PlannedNode {
 #[derive(Debug, Clone)]
 pub struct PlannedInput {
     /// Its name.
-    pub name: String,
+    pub name: PortName,
     /// Where its messages come from.
     pub from: From,
     /// Most messages that wait.
@@ -83,6 +85,13 @@ pub enum From {
         node: NodeIndex,
         /// Index of its output.
         output: usize,
+    },
+    /// An output of a node outside this process.
+    Remote {
+        /// The sending node.
+        node: NodeId,
+        /// Its output.
+        output: PortName,
     },
     /// A timer of that period.
     Timer(Duration),
@@ -133,16 +142,42 @@ pub enum PlanError {
         /// What it reads.
         from: String,
     },
+    /// A node is to be called by a sender that is not in this process.
+    #[error(
+        "node `{node}` has `thread: sender`, and its sender `{from}` runs on another machine: use `thread: own`, or \
+         place both on one machine"
+    )]
+    SenderElsewhere {
+        /// The reading node.
+        node: NodeId,
+        /// The node that it reads.
+        from: NodeId,
+    },
 }
 
+/// Inputs whose sender is not in this process: reading node and input.
+pub type RemoteInputs = BTreeSet<(NodeId, PortName)>;
+
 impl Plan {
-    /// Makes the plan of a descriptor that has been checked against its plugins' declarations.
+    /// Makes the plan of a descriptor that has been checked against its plugins' declarations, and that is whole.
     ///
     /// # Errors
     /// See [`PlanError`].
     pub fn new(
         descriptor: &Descriptor,
         chosen: &BTreeMap<NodeId, Chosen>,
+    ) -> Result<Self, PlanError> {
+        Self::share(descriptor, chosen, &RemoteInputs::new())
+    }
+
+    /// As [`Plan::new`] for a share of a dataflow: the inputs in `remote` may read nodes that are not in the descriptor.
+    ///
+    /// # Errors
+    /// See [`PlanError`].
+    pub fn share(
+        descriptor: &Descriptor,
+        chosen: &BTreeMap<NodeId, Chosen>,
+        remote: &RemoteInputs,
     ) -> Result<Self, PlanError> {
         let index: HashMap<&NodeId, NodeIndex> = descriptor
             .nodes
@@ -178,8 +213,9 @@ impl Plan {
             exit_when_nodes_finish: descriptor.exit_when_nodes_finish,
             grace: START_GRACE,
             patience: PATIENCE,
+            held: false,
         };
-        plan.connect(descriptor, &index)?;
+        plan.connect(descriptor, &index, remote)?;
         plan.seat(descriptor);
         Ok(plan)
     }
@@ -188,13 +224,17 @@ impl Plan {
         &mut self,
         descriptor: &Descriptor,
         index: &HashMap<&NodeId, NodeIndex>,
+        remote: &RemoteInputs,
     ) -> Result<(), PlanError> {
         for (reader, node) in descriptor.nodes.iter().enumerate() {
             for (name, input) in &node.inputs {
-                let from = self.source(&node.id, input, index)?;
+                let from = match elsewhere(node, name, input, index, remote)? {
+                    Some(from) => from,
+                    None => self.source(&node.id, input, index)?,
+                };
                 if let Some(planned) = self.nodes.get_mut(reader) {
                     planned.inputs.push(PlannedInput {
-                        name: name.to_string(),
+                        name: name.clone(),
                         from,
                         capacity: input.queue_size.get(),
                         policy: input.policy,
@@ -317,6 +357,30 @@ impl Plan {
         });
         self.workers.len() - 1
     }
+}
+
+/// Where an input reads from when its sender is not in this process.
+fn elsewhere(
+    reader: &Node,
+    name: &PortName,
+    input: &InputSpec,
+    index: &HashMap<&NodeId, NodeIndex>,
+    remote: &RemoteInputs,
+) -> Result<Option<From>, PlanError> {
+    let Source::Output { node, output } = &input.source else {
+        return Ok(None);
+    };
+    if index.contains_key(node) || !remote.contains(&(reader.id.clone(), name.clone())) {
+        return Ok(None);
+    }
+    if *reader.thread_place() == ThreadPlace::Sender {
+        return Err(PlanError::SenderElsewhere {
+            node: reader.id.clone(),
+            from: node.clone(),
+        });
+    }
+    let (node, output) = (node.clone(), output.clone());
+    Ok(Some(From::Remote { node, output }))
 }
 
 /// The outputs that the descriptor lists, or all that the kind declares by name, and those that the runtime makes.

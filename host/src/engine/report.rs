@@ -43,6 +43,9 @@ pub struct NodeReport {
     pub inputs: BTreeMap<String, InputCount>,
     /// Per output: messages that it sent.
     pub outputs: BTreeMap<String, u64>,
+    /// Per output: messages that did not leave the process, because an outlet dropped them, had no room for them or was
+    /// closed. Those that an outlet dropped are lost to its readers, who count them so.
+    pub unsent: BTreeMap<String, u64>,
     /// How often it was made again.
     pub restarts: u32,
 }
@@ -74,9 +77,21 @@ impl NodeReport {
         self.outputs.values().sum()
     }
 
-    /// Messages that its inputs' policies dropped.
+    /// Messages for its inputs that it never had although it ran: their policies dropped them, or they were lost on their
+    /// way from outside the process.
     pub fn dropped(&self) -> u64 {
-        self.inputs.values().map(|input| input.dropped).sum()
+        let dropped = self.inputs.values().map(|input| input.dropped);
+        dropped.sum::<u64>() + self.lost()
+    }
+
+    /// Messages for its inputs that were lost on their way from outside the process.
+    pub fn lost(&self) -> u64 {
+        self.inputs.values().map(|input| input.lost).sum()
+    }
+
+    /// Messages that it sent and that did not leave the process.
+    pub fn unsent(&self) -> u64 {
+        self.unsent.values().sum()
     }
 
     /// Ticks that its inputs missed.

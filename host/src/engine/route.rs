@@ -5,7 +5,8 @@
 
 use super::inline;
 use super::mailbox::{Mailbox, Pushed, Slot};
-use super::seat::SeatHandle;
+use super::remote::{Outlet, OutletPushed};
+use super::seat::{Awaited, SeatHandle};
 use arc_swap::ArcSwap;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::message::Message;
@@ -22,13 +23,24 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Route {
     table: ArcSwap<Table>,
     sent: AtomicU64,
+    /// Messages that an outlet did not take.
+    unsent: AtomicU64,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Table {
     readers: Vec<Reader>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// Threads of the source's own wait until the dataflow is let go.
+    Held,
     /// The source has ended: nobody is added any more.
-    closed: bool,
+    Closed,
 }
 
 /// Who reads.
@@ -39,8 +51,19 @@ pub enum Reader {
     /// An input of a node that its sender calls inline when it sends from its callback's thread, else an input in the
     /// mailbox of that thread.
     Inline(Target, inline::Seat),
+    /// Readers outside this process.
+    Outlet(Exit),
     /// Somebody who looks on.
     Tap(Tap),
+}
+
+/// A way out of this process.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// Who takes the messages.
+    pub outlet: Arc<dyn Outlet>,
+    /// Who reads, for messages: "input `a/b` on machine `c`".
+    pub readers: Arc<str>,
 }
 
 /// An input in a mailbox.
@@ -82,37 +105,71 @@ impl Route {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Replaces the readers.
-    pub fn set(&self, readers: Vec<Reader>) {
-        self.table.store(Arc::new(Table {
-            readers,
-            closed: false,
-        }));
+    /// Messages that an outlet dropped, had no room for or did not take any more.
+    pub fn unsent(&self) -> u64 {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// A route with these readers. One that is held lets threads of the source's own wait until [`Route::let_go`].
+    pub fn new(readers: Vec<Reader>, held: bool) -> Self {
+        let phase = if held { Phase::Held } else { Phase::Open };
+        Self {
+            table: ArcSwap::from_pointee(Table { readers, phase }),
+            ..Self::default()
+        }
+    }
+
+    /// Lets messages pass, if they were held.
+    pub fn let_go(&self) {
+        if self.table.load().phase == Phase::Held {
+            self.table.rcu(|table| {
+                let mut table = Table::clone(table);
+                if table.phase == Phase::Held {
+                    table.phase = Phase::Open;
+                }
+                table
+            });
+        }
+    }
+
+    /// Adds readers outside this process. When the source has ended, the outlet is closed at once.
+    pub fn attach(&self, exit: &Exit) {
+        if !self.add(&Reader::Outlet(exit.clone())) {
+            exit.outlet.close();
+        }
+    }
+
+    /// Adds a reader unless the source has ended.
+    fn add(&self, reader: &Reader) -> bool {
+        let before = self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            if table.phase != Phase::Closed {
+                table.readers.push(reader.clone());
+            }
+            table
+        });
+        before.phase != Phase::Closed
     }
 
     /// Adds one who looks on, with room for `capacity` messages. When the source has ended, none will come.
     pub fn tap(&self, capacity: usize) -> Tapped {
         let (sender, messages) = sync_channel(capacity.max(1));
         let dropped = Arc::new(AtomicU64::new(0));
-        let tap = Tap {
+        self.add(&Reader::Tap(Tap {
             sender,
             dropped: dropped.clone(),
-        };
-        self.table.rcu(|table| {
-            let mut table = Table::clone(table);
-            if !table.closed {
-                table.readers.push(Reader::Tap(tap.clone()));
-            }
-            table
-        });
+        }));
         Tapped { messages, dropped }
     }
 
     /// Hands a message to every reader. `sender` waits for readers with the policy `backpressure`.
     pub fn send(&self, message: Message, sender: &SeatHandle) -> Status {
-        let table = self.table.load();
-        if table.closed {
-            return ffi::ERR_CLOSED;
+        let mut table = self.table.load();
+        if table.phase != Phase::Open {
+            if !self.passes(sender) {
+                return ffi::ERR_CLOSED;
+            }
+            table = self.table.load();
         }
         self.sent.fetch_add(1, Ordering::Relaxed);
         let Some((last, others)) = table.readers.split_last() else {
@@ -120,9 +177,9 @@ impl Route {
         };
         let mut gone = false;
         for reader in others {
-            gone |= !deliver(reader, message.clone(), Some(sender));
+            gone |= !self.deliver(reader, message.clone(), sender);
         }
-        gone |= !deliver(last, message, Some(sender));
+        gone |= !self.deliver(last, message, sender);
         drop(table);
         if gone {
             self.detach_gone();
@@ -136,12 +193,25 @@ impl Route {
 
     /// Hands a tick or a line to every reader without waiting; an input without room counts it as missed.
     pub fn send_unawaited(&self, message: &Message) {
-        for reader in &self.table.load().readers {
-            if let Reader::Queue(target) | Reader::Inline(target, _) = reader
-                && target.mailbox.push(target.slot, message.clone()).0 == Pushed::Full
-            {
-                target.mailbox.missed(target.slot);
+        let mut gone = false;
+        let table = self.table.load();
+        for reader in &table.readers {
+            match reader {
+                Reader::Queue(target) | Reader::Inline(target, _) => {
+                    target.mailbox.push_or_miss(target.slot, message.clone());
+                }
+                Reader::Outlet(exit) => match exit.outlet.push(message.clone()) {
+                    OutletPushed::In => {}
+                    OutletPushed::Dropped | OutletPushed::Closed | OutletPushed::Full(_) => {
+                        self.not_sent();
+                    }
+                },
+                Reader::Tap(tap) => gone |= !tap.push(message.clone()),
             }
+        }
+        drop(table);
+        if gone {
+            self.detach_gone();
         }
     }
 
@@ -150,13 +220,72 @@ impl Route {
         // Taps end when their senders are gone.
         let before = self.table.swap(Arc::new(Table {
             readers: Vec::new(),
-            closed: true,
+            phase: Phase::Closed,
         }));
         for reader in &before.readers {
-            if let Reader::Queue(target) | Reader::Inline(target, _) = reader {
-                target.mailbox.close(target.slot);
+            match reader {
+                Reader::Queue(target) | Reader::Inline(target, _) => {
+                    target.mailbox.close(target.slot);
+                }
+                Reader::Outlet(exit) => exit.outlet.close(),
+                Reader::Tap(_) => {}
             }
         }
+    }
+
+    /// Whether a message may pass although the route is not open. Waits for that on threads of the node's own; a callback,
+    /// which makes the node, is not kept from ending.
+    #[cold]
+    fn passes(&self, sender: &SeatHandle) -> bool {
+        if !sender.is_in_callback() {
+            sender.wait_until_let_go();
+        }
+        self.table.load().phase != Phase::Closed && !sender.is_stopping()
+    }
+
+    /// Hands a message to a reader; `false` when that is gone for good.
+    fn deliver(&self, reader: &Reader, message: Message, sender: &SeatHandle) -> bool {
+        match reader {
+            Reader::Queue(target) => queue(target, message, sender),
+            Reader::Inline(target, seat) => match inline::call(*seat, message) {
+                Ok(()) => {}
+                Err(message) => queue(target, message, sender),
+            },
+            Reader::Outlet(exit) => self.leave(exit, message, sender),
+            Reader::Tap(tap) => return tap.push(message),
+        }
+        true
+    }
+
+    fn leave(&self, exit: &Exit, message: Message, sender: &SeatHandle) {
+        match exit.outlet.push(message) {
+            OutletPushed::In => {}
+            OutletPushed::Dropped | OutletPushed::Closed => self.not_sent(),
+            OutletPushed::Full(message) => self.leave_later(exit, message, sender),
+        }
+    }
+
+    #[cold]
+    fn leave_later(&self, exit: &Exit, message: Message, sender: &SeatHandle) {
+        let outlet = &exit.outlet;
+        let _waiting = sender.waits_on(Awaited::Outlet(outlet.clone()));
+        let push = |message| match outlet.push(message) {
+            OutletPushed::Full(back) => Some(back),
+            OutletPushed::In => None,
+            OutletPushed::Dropped | OutletPushed::Closed => {
+                self.not_sent();
+                None
+            }
+        };
+        let pause = |patience, stop: &dyn Fn() -> bool| outlet.wait_for_room(patience, stop);
+        if !wait(&exit.readers, message, sender, push, pause) {
+            self.not_sent();
+        }
+    }
+
+    #[cold]
+    fn not_sent(&self) {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
     }
 
     fn detach_gone(&self) {
@@ -164,7 +293,7 @@ impl Route {
             let stays = |reader: &&Reader| !matches!(reader, Reader::Tap(tap) if tap.is_gone());
             Table {
                 readers: table.readers.iter().filter(stays).cloned().collect(),
-                closed: table.closed,
+                phase: table.phase,
             }
         });
     }
@@ -175,61 +304,69 @@ impl Tap {
     fn is_gone(&self) -> bool {
         self.dropped.load(Ordering::Relaxed) == u64::MAX
     }
-}
 
-/// `false` when the reader is gone for good.
-fn deliver(reader: &Reader, message: Message, sender: Option<&SeatHandle>) -> bool {
-    match reader {
-        Reader::Queue(target) => queue(target, message, sender),
-        Reader::Inline(target, seat) => match inline::call(*seat, message) {
-            Ok(()) => {}
-            Err(message) => queue(target, message, sender),
-        },
-        Reader::Tap(tap) => match tap.sender.try_send(message) {
+    /// `false` when the receiver is gone.
+    fn push(&self, message: Message) -> bool {
+        match self.sender.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
-                tap.dropped.fetch_add(1, Ordering::Relaxed);
+                self.dropped.fetch_add(1, Ordering::Relaxed);
             }
             Err(TrySendError::Disconnected(_)) => {
-                tap.dropped.store(u64::MAX, Ordering::Relaxed);
+                self.dropped.store(u64::MAX, Ordering::Relaxed);
                 return false;
             }
-        },
+        }
+        true
     }
-    true
 }
 
-fn queue(target: &Target, message: Message, sender: Option<&SeatHandle>) {
+fn queue(target: &Target, message: Message, sender: &SeatHandle) {
     let (pushed, back) = target.mailbox.push(target.slot, message);
-    if let (Pushed::Full, Some(message), Some(sender)) = (pushed, back, sender) {
-        wait(target, message, sender);
+    if let (Pushed::Full, Some(message)) = (pushed, back) {
+        queue_later(target, message, sender);
     }
 }
 
-/// The reader is full and its policy is `backpressure`: waits for room, until the sender is told to stop or the reader
-/// has ended.
 #[cold]
-fn wait(target: &Target, mut message: Message, sender: &SeatHandle) {
-    let _waiting = sender.waits_on(&target.mailbox);
+fn queue_later(target: &Target, message: Message, sender: &SeatHandle) {
+    let (mailbox, slot) = (&target.mailbox, target.slot);
+    let _waiting = sender.waits_on(Awaited::Mailbox(mailbox.clone()));
+    let push = |message| match mailbox.push(slot, message) {
+        (Pushed::Full, back) => back,
+        _ => None,
+    };
+    let pause = |patience, stop: &dyn Fn() -> bool| mailbox.wait_for_room(slot, patience, stop);
+    let readers = format!("input `{}`", target.name);
+    if !wait(&readers, message, sender, push, pause) {
+        mailbox.given_up(slot);
+    }
+}
+
+/// A reader is full and its policy is `backpressure`: waits for room, until the sender is told to stop or the reader
+/// has ended. `push` gives a message back that it has no room for. `false` when the message did not go in.
+fn wait(
+    readers: &str,
+    mut message: Message,
+    sender: &SeatHandle,
+    push: impl Fn(Message) -> Option<Message>,
+    pause: impl Fn(Duration, &dyn Fn() -> bool),
+) -> bool {
     let started = Instant::now();
     let mut said = false;
     while !sender.is_stopping() {
-        let (pushed, back) = target.mailbox.push(target.slot, message);
-        match (pushed, back) {
-            (Pushed::Full, Some(again)) => message = again,
-            _ => return,
+        match push(message) {
+            Some(back) => message = back,
+            None => return true,
         }
         let patience = sender.patience();
-        target
-            .mailbox
-            .wait_for_room(target.slot, patience, || sender.is_stopping());
+        pause(patience, &|| sender.is_stopping());
         if !said && started.elapsed() >= patience {
             said = true;
-            let reader = &target.name;
             sender.warn(&format!(
-                "has been waiting {patience:?} for room in input `{reader}`, whose queue_policy is backpressure"
+                "has been waiting {patience:?} for room in {readers}, whose queue_policy is backpressure"
             ));
         }
     }
-    target.mailbox.given_up(target.slot);
+    false
 }

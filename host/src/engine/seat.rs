@@ -5,6 +5,7 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mailbox, Order};
+use super::remote::Outlet;
 use super::route::Route;
 use super::{EngineLog, SeatId};
 use crate::ids::NodeId;
@@ -15,7 +16,7 @@ use plugin_abi::meta::Timestamp;
 use plugin_abi::types;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// One output of a running node.
@@ -59,7 +60,37 @@ pub struct SeatShared {
     /// Whether `failure` was reported within a callback.
     failed: AtomicBool,
     patience: Duration,
-    waiting_on: Mutex<Vec<Arc<Mailbox>>>,
+    waiting_on: Mutex<Vec<Awaited>>,
+    /// Whether threads of the node's own may not send yet, and where they wait.
+    held: Mutex<bool>,
+    let_go: Condvar,
+}
+
+/// Whom a sender waits for.
+#[derive(Debug, Clone)]
+pub enum Awaited {
+    /// An input of this mailbox.
+    Mailbox(Arc<Mailbox>),
+    /// Readers outside the process.
+    Outlet(Arc<dyn Outlet>),
+}
+
+impl Awaited {
+    /// Makes those who wait ask whether they are to stop.
+    fn nudge(&self) {
+        match self {
+            Self::Mailbox(mailbox) => mailbox.wake_senders(),
+            Self::Outlet(outlet) => outlet.nudge(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Mailbox(this), Self::Mailbox(other)) => Arc::ptr_eq(this, other),
+            (Self::Outlet(this), Self::Outlet(other)) => Arc::ptr_eq(this, other),
+            _ => false,
+        }
+    }
 }
 
 thread_local! {
@@ -89,7 +120,23 @@ impl SeatShared {
             failed: AtomicBool::new(false),
             patience,
             waiting_on: Mutex::default(),
+            held: Mutex::new(false),
+            let_go: Condvar::new(),
         })
+    }
+
+    /// Lets threads of the node's own wait before they send. Before the first instance is made.
+    pub fn hold(&self) {
+        *lock(&self.held) = true;
+    }
+
+    /// They may send.
+    pub fn let_go(&self) {
+        for output in &self.outputs {
+            output.route.let_go();
+        }
+        *lock(&self.held) = false;
+        self.let_go.notify_all();
     }
 
     /// Whether the node has been told to stop or has ended: it sends nothing any more.
@@ -105,9 +152,11 @@ impl SeatShared {
     /// Stops its sending, and wakes those of its threads that wait for readers.
     pub fn stop_sending(&self) {
         self.sender.fetch_or(1, Ordering::Release);
-        for mailbox in lock(&self.waiting_on).iter() {
-            mailbox.wake_senders();
+        for awaited in lock(&self.waiting_on).iter() {
+            awaited.nudge();
         }
+        drop(lock(&self.held));
+        self.let_go.notify_all();
     }
 
     /// Logs a warning of the engine about this node.
@@ -135,19 +184,16 @@ impl SeatShared {
     }
 }
 
-/// One of a node's threads waits for room in a mailbox.
+/// One of a node's threads waits for a reader.
 pub struct Waiting<'a> {
     seat: &'a SeatShared,
-    mailbox: Arc<Mailbox>,
+    awaited: Awaited,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut waiting = lock(&self.seat.waiting_on);
-        if let Some(at) = waiting
-            .iter()
-            .position(|mailbox| Arc::ptr_eq(mailbox, &self.mailbox))
-        {
+        if let Some(at) = waiting.iter().position(|of| of.is(&self.awaited)) {
             waiting.swap_remove(at);
         }
     }
@@ -198,11 +244,25 @@ impl SeatHandle {
     }
 
     /// Remembers what one of the instance's threads waits for, until the guard is dropped.
-    pub fn waits_on<'a>(&'a self, mailbox: &Arc<Mailbox>) -> Waiting<'a> {
-        lock(&self.shared.waiting_on).push(mailbox.clone());
+    pub fn waits_on(&self, awaited: Awaited) -> Waiting<'_> {
+        lock(&self.shared.waiting_on).push(awaited.clone());
         Waiting {
             seat: &self.shared,
-            mailbox: mailbox.clone(),
+            awaited,
+        }
+    }
+
+    /// Whether this thread runs a callback of the node.
+    pub fn is_in_callback(&self) -> bool {
+        std::ptr::eq(CALLED.get(), Arc::as_ptr(&self.shared))
+    }
+
+    /// Waits until the node is let go or told to stop.
+    pub fn wait_until_let_go(&self) {
+        let mut held = lock(&self.shared.held);
+        while *held && !self.is_stopping() {
+            let waited = self.shared.let_go.wait_timeout(held, self.patience());
+            held = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -259,7 +319,7 @@ impl Callbacks for SeatHandle {
 
     fn report(&self, failure: NodeFailure) {
         // Within a callback its status says the rest; a thread of the node's own has no status to return.
-        if std::ptr::eq(CALLED.get(), Arc::as_ptr(&self.shared)) {
+        if self.is_in_callback() {
             *lock(&self.shared.failure) = Some(failure);
             self.shared.failed.store(true, Ordering::Relaxed);
         } else if self.is_replaced() {

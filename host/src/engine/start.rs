@@ -38,6 +38,7 @@ impl Dataflow {
             timers,
             log_inputs,
             log_outputs,
+            remote_inputs,
         } = Wiring::new(plan, &clock);
         let mut dataflow = Self {
             id,
@@ -45,12 +46,15 @@ impl Dataflow {
                 wiring::node_specs(plan),
                 plan.exit_when_nodes_finish,
                 plan.grace,
-            ),
+            )
+            .held(plan.held),
             nodes: Vec::new(),
             workers: Vec::new(),
             timer_routes: timers,
             log_inputs,
             log_outputs,
+            remote_inputs,
+            watcher: None,
             timers: None,
             told,
             clock,
@@ -67,6 +71,9 @@ impl Dataflow {
             };
             let (running, spec) =
                 dataflow.node(index, planned, routes, SeatId(specs.len()), mailbox);
+            if plan.held {
+                running.shared.hold();
+            }
             dataflow.nodes.push(running);
             specs.push(spec);
         }
@@ -120,11 +127,11 @@ impl Dataflow {
             config: planned.config.clone(),
             inputs: inputs
                 .clone()
-                .map(|input| (input.name.clone(), Slot(input.slot), input.timeout))
+                .map(|input| (input.name.to_string(), Slot(input.slot), input.timeout))
                 .collect(),
         };
         let inputs = inputs.map(|input| RunningInput {
-            name: input.name.clone(),
+            name: input.name.to_string(),
             slot: Slot(input.slot),
             timer: match input.from {
                 From::Timer(period) => Some(period),

@@ -69,6 +69,8 @@ pub enum Event {
     Ended(NodeIndex, Ending, bool),
     /// The thread of a node is gone, whatever the node was doing: it is not made again.
     Lost(NodeIndex, Ending),
+    /// A dataflow that is held may go.
+    Go,
     /// Somebody asks for the dataflow's end.
     Stop {
         /// How long the nodes have.
@@ -90,9 +92,11 @@ pub enum Action {
         /// How often it has been made before.
         restart_count: u32,
     },
+    /// Every node has been made for the first time. Before the first node is let go.
+    Made,
     /// Let a node take messages.
     Go(NodeIndex),
-    /// Every node has been made for the first time: timers begin.
+    /// Every node has been made and let go: timers begin.
     Started,
     /// Tell a node to stop, also one that is still being made: that comes first.
     Stop(NodeIndex),
@@ -148,6 +152,10 @@ pub struct State {
     exit_when_nodes_finish: bool,
     /// What nodes have for their end when the state machine itself stops them.
     grace: Duration,
+    /// Nobody is let go before somebody says so.
+    held: bool,
+    /// Every node has been made once.
+    made: bool,
     started: bool,
     /// Set once a stop was asked for: when the grace period ends.
     stopping: Option<Duration>,
@@ -170,10 +178,18 @@ impl State {
             nodes: nodes.collect(),
             exit_when_nodes_finish,
             grace,
+            held: false,
+            made: false,
             started: false,
             stopping: None,
             over: false,
         }
+    }
+
+    /// Whether nodes that have been made wait for [`Event::Go`]. Before the first event.
+    pub fn held(mut self, held: bool) -> Self {
+        self.held = held;
+        self
     }
 
     /// The first actions: make every node.
@@ -198,6 +214,7 @@ impl State {
                 self.ended(node, ending, inputs_closed, now, &mut actions);
             }
             Event::Lost(node, ending) => self.lost(node, ending, now, &mut actions),
+            Event::Go => self.go(&mut actions),
             Event::Stop { grace } => self.stop(now.saturating_add(grace), &mut actions),
             Event::Abandon => self.abandon(&mut actions),
             Event::Time => self.time(now, &mut actions),
@@ -251,12 +268,24 @@ impl State {
         self.start_if_ready(actions);
     }
 
+    fn go(&mut self, actions: &mut Vec<Action>) {
+        self.held = false;
+        self.start_if_ready(actions);
+    }
+
     /// All nodes begin together, so that no message is sent before its readers can take it.
     fn start_if_ready(&mut self, actions: &mut Vec<Action>) {
-        if self.started
-            || self.is_stopping()
-            || self.nodes.iter().any(|node| node.phase == Phase::Creating)
-        {
+        if self.started || self.is_stopping() {
+            return;
+        }
+        if !self.made {
+            if self.nodes.iter().any(|node| node.phase == Phase::Creating) {
+                return;
+            }
+            self.made = true;
+            actions.push(Action::Made);
+        }
+        if self.held {
             return;
         }
         self.started = true;
@@ -280,12 +309,12 @@ impl State {
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
-        let (started, stopping) = (self.started, self.is_stopping());
+        let (made, stopping) = (self.made, self.is_stopping());
         let Some(node) = self.nodes.get_mut(index).filter(|node| node.is_made()) else {
             return;
         };
         // A node that could not be made at the start keeps the whole dataflow from starting.
-        let made = started || !matches!(ending, Ending::NotCreated(_));
+        let made = made || !matches!(ending, Ending::NotCreated(_));
         if made
             && !stopping
             && !inputs_closed
@@ -325,7 +354,7 @@ impl State {
         let Some(node) = self.nodes.get_mut(index) else {
             return;
         };
-        let unborn = !self.started && node.phase == Phase::Creating && ending.is_failure();
+        let unborn = !self.made && node.phase == Phase::Creating && ending.is_failure();
         node.phase = Phase::Ended;
         actions.push(Action::Retire(index, ending));
         let readers_gone = self.exit_when_nodes_finish && self.readers_have_ended();

@@ -5,8 +5,9 @@
 
 use super::clock::Clock;
 use super::inline;
-use super::mailbox::{Mailbox, Pushed, Slot};
+use super::mailbox::{Mailbox, Slot};
 use super::plan::{From, Plan, PlannedInput, PlannedNode};
+use super::remote::RemoteInput;
 use super::route::{Reader, Route, Target};
 use super::state::NodeSpec;
 use super::timers::Timer;
@@ -32,6 +33,8 @@ pub(super) struct Wiring {
     pub(super) log_inputs: Vec<LogInput>,
     /// Outputs that send them.
     pub(super) log_outputs: Vec<LogOutput>,
+    /// Inputs that are fed from outside the process.
+    pub(super) remote_inputs: Vec<RemoteInput>,
 }
 
 /// An output on which a node's log lines are sent, which the engine does not make.
@@ -87,10 +90,8 @@ impl LogInput {
     /// because the log waits for nobody.
     pub fn push(&self, line: &str) {
         // Without memory for a line there is nothing better to do than to leave it out.
-        if let Ok(message) = Message::from_text(self.clock.now(), line, &[])
-            && self.target.mailbox.push(self.target.slot, message).0 == Pushed::Full
-        {
-            self.target.mailbox.missed(self.target.slot);
+        if let Ok(message) = Message::from_text(self.clock.now(), line, &[]) {
+            self.target.mailbox.push_or_miss(self.target.slot, message);
         }
     }
 }
@@ -101,6 +102,7 @@ struct Readers {
     outputs: Vec<Vec<Vec<Reader>>>,
     timers: BTreeMap<Duration, Vec<Reader>>,
     logs: Vec<LogInput>,
+    remote: Vec<RemoteInput>,
 }
 
 impl Wiring {
@@ -140,7 +142,8 @@ impl Wiring {
         let timers = readers.timers.into_iter();
         let outputs = readers.outputs.into_iter();
         let routes: Vec<Vec<_>> = outputs
-            .map(|node| node.into_iter().map(route).collect())
+            .map(|node| node.into_iter().map(|readers| route(readers, plan.held)))
+            .map(Iterator::collect)
             .collect();
         Self {
             mailboxes,
@@ -150,10 +153,11 @@ impl Wiring {
             timers: timers
                 .map(|(period, readers)| Timer {
                     period,
-                    route: route(readers),
+                    route: route(readers, false),
                 })
                 .collect(),
             log_inputs: readers.logs,
+            remote_inputs: readers.remote,
         }
     }
 }
@@ -190,6 +194,7 @@ impl Readers {
                     list.push(reader(target));
                 }
             }
+            From::Remote { .. } => self.remote.extend(RemoteInput::new(node, input, target)),
             From::Timer(period) => self.timers.entry(*period).or_default().push(reader(target)),
             From::Logs(source) => {
                 let (node, source, clock) = (node.id.clone(), source.clone(), clock.clone());
@@ -204,10 +209,8 @@ impl Readers {
     }
 }
 
-fn route(readers: Vec<Reader>) -> Arc<Route> {
-    let route = Route::default();
-    route.set(readers);
-    Arc::new(route)
+fn route(readers: Vec<Reader>, held: bool) -> Arc<Route> {
+    Arc::new(Route::new(readers, held))
 }
 
 fn worker_numbers(count: usize) -> Vec<u64> {
@@ -220,9 +223,8 @@ fn worker_numbers(count: usize) -> Vec<u64> {
 /// What the state machine needs to know of every node.
 pub(super) fn node_specs(plan: &Plan) -> Vec<NodeSpec> {
     let reads = |node: &PlannedNode| {
-        node.inputs
-            .iter()
-            .any(|input| matches!(input.from, From::Output { .. }))
+        let mut inputs = node.inputs.iter();
+        inputs.any(|input| matches!(input.from, From::Output { .. } | From::Remote { .. }))
     };
     plan.nodes
         .iter()

@@ -5,12 +5,15 @@
 //! id.
 
 use crate::control::{Epoch, RequestId};
+use crate::descriptor::LogLevel;
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
 use std::fmt;
 
 const PREFIX: &str = "dora/v1";
 /// How the coordinator is called among the machines' tokens.
 const COORDINATOR: &str = "@coordinator";
+/// No choice among log lines.
+const ALL: &str = "@all";
 
 /// What is asked or listened to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,9 +92,17 @@ impl DataKey {
         Self(format!("{PREFIX}/tap/{machine}/{tap}"))
     }
 
-    /// The log lines of a dataflow's nodes on a machine, for its nodes on other machines.
-    pub fn logs(machine: &MachineId, dataflow: DataflowId) -> Self {
-        Self(format!("{PREFIX}/log/{machine}/{dataflow}"))
+    /// Log lines of a dataflow's nodes on a machine, for its nodes on other machines: down to a level, or what goes to
+    /// the log files; of one node or of all.
+    pub fn logs(
+        machine: &MachineId,
+        dataflow: DataflowId,
+        level: Option<LogLevel>,
+        node: Option<&NodeId>,
+    ) -> Self {
+        let level = level.map_or_else(|| ALL.to_owned(), |level| level.to_string());
+        let node = node.map_or(ALL, NodeId::as_str);
+        Self(format!("{PREFIX}/log/{machine}/{dataflow}/{level}/{node}"))
     }
 
     /// The key as text.
@@ -169,7 +180,9 @@ mod tests {
             data.reader(&machine()),
             data.credit(&machine()),
             Key(DataKey::tap(&machine(), RequestId::new()).0),
-            Key(DataKey::logs(&machine(), id).0),
+            Key(DataKey::logs(&machine(), id, None, None).0),
+            Key(DataKey::logs(&machine(), id, Some(LogLevel::Debug), None).0),
+            Key(DataKey::logs(&machine(), id, None, Some(&node)).0),
         ];
         for (i, key) in all.iter().enumerate() {
             let key = keyexpr::new(key.as_str()).unwrap();

@@ -34,6 +34,8 @@ struct Inner {
     _greeting: Option<Queryable<()>>,
     /// Where a daemon looks for its coordinator.
     coordinator: Option<Address>,
+    /// Where it listens, if it does.
+    port: Option<u16>,
     memory: Arc<SharedMemory>,
     /// Started by the first reader that gives credits.
     granter: OnceLock<Arc<Granter>>,
@@ -143,7 +145,7 @@ impl Link {
         let opened = open(config::coordinator(address)).await;
         let (session, port) = opened.map_err(OpenError::Engine)?;
         let port = port.ok_or_else(|| OpenError::Engine("it listens nowhere".into()))?;
-        let link = Self::answering(session, me, None, SharedMemory::off())?;
+        let link = Self::answering((session, Some(port)), me, None, SharedMemory::off())?;
         Ok((link, port))
     }
 
@@ -154,7 +156,7 @@ impl Link {
     pub async fn daemon(options: &DaemonOptions, me: Hello) -> Result<Self, OpenError> {
         listenable(options.listen).await?;
         let config = config::daemon(&options.coordinator, options.listen, options.direct);
-        let (session, _) = open(config).await.map_err(OpenError::Engine)?;
+        let session = open(config).await.map_err(OpenError::Engine)?;
         let memory = match options.shared_memory {
             true => SharedMemory::new(),
             false => SharedMemory::off(),
@@ -185,6 +187,7 @@ impl Link {
             me,
             _greeting: None,
             coordinator: Some(coordinator.clone()),
+            port: None,
             memory: Arc::new(SharedMemory::off()),
             granter: OnceLock::new(),
         }));
@@ -215,6 +218,11 @@ impl Link {
             // Other clones of the link may live on; they only get errors.
             apart(move || drop(session.close().wait())).await;
         }
+    }
+
+    /// The port that others reach this process on; `None` for a client.
+    pub fn port(&self) -> Option<u16> {
+        self.0.port
     }
 
     /// Who this process says it is.
@@ -265,7 +273,7 @@ impl Link {
     }
 
     fn answering(
-        session: Session,
+        (session, port): (Session, Option<u16>),
         me: Hello,
         coordinator: Option<Address>,
         memory: SharedMemory,
@@ -292,6 +300,7 @@ impl Link {
             me,
             _greeting: greeting.map_err(|error| refused(error.to_string()))?,
             coordinator,
+            port,
             memory: Arc::new(memory),
             granter: OnceLock::new(),
         })))

@@ -8,4 +8,5 @@ pub mod detached;
 pub mod dll;
 pub mod ending;
 pub mod family;
+pub mod host_name;
 pub mod memory_lock;

@@ -131,14 +131,8 @@ impl Descriptor {
         for node in &self.nodes {
             let program = match &node.deploy.working_dir {
                 None => resolve(node, places, is_plugin),
-                Some(_) => self.folder_of(node).and_then(|folder| {
-                    let folders = vec![folder];
-                    let places = Places {
-                        folders,
-                        ..places.clone()
-                    };
-                    resolve(node, &places, is_plugin)
-                }),
+                Some(text) => within(text, places)
+                    .and_then(|places| resolve(node, &places, is_plugin)),
             };
             match program {
                 Ok(program) => {
@@ -172,6 +166,22 @@ impl Descriptor {
         };
         Ok(std::path::absolute(&folder).unwrap_or(folder))
     }
+}
+
+/// The places of a node with a `working_dir`: that folder, from each folder where paths start.
+fn within<'a>(working_dir: &str, places: &Places<'a>) -> Result<Places<'a>, ResolveError> {
+    let expanded = expand(working_dir, places.lookup).map_err(ResolveError::WorkingDir)?;
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in &places.folders {
+        let folder = folder.join(&expanded);
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    Ok(Places {
+        folders,
+        ..places.clone()
+    })
 }
 
 /// Finds what a node's path names. The first place that has any of the candidates decides; among

@@ -59,10 +59,12 @@ impl Mailbox {
             let mut room = lent.messages.is_empty() && state.settle();
             if let Some(delivery) = state.next(lent, &mut room).or_else(|| lent.next()) {
                 self.news.store(state.news(), Ordering::Relaxed);
+                let to_tell = std::mem::take(&mut state.to_tell);
                 drop(state);
                 if room {
                     self.writable.notify_all();
                 }
+                to_tell.tell();
                 return Some(delivery);
             }
             if room {
@@ -153,6 +155,7 @@ impl State {
             let delivery = match input.queue.pop_front() {
                 Some(message) => {
                     input.count.taken += 1;
+                    self.to_tell = input.left(1);
                     if self.ready.is_empty() && lent.messages.is_empty() {
                         input.lend(Slot(at), lent);
                         self.lender = (input.lent > 0).then_some(at);
@@ -160,8 +163,7 @@ impl State {
                     Delivery::Message(Slot(at), message)
                 }
                 None => {
-                    input.closing = false;
-                    input.shut = true;
+                    self.to_tell = input.shut();
                     Delivery::Closed(Slot(at))
                 }
             };
@@ -185,7 +187,8 @@ impl State {
 impl Input {
     /// Lends the reader up to half of what is in: with all of it, its sender and its reader would work in turns.
     fn lend(&mut self, slot: Slot, lent: &mut Lent) {
-        if self.policy != QueuePolicy::Backpressure {
+        // Who listens is told of every message when it leaves, which one that was lent has not yet.
+        if self.policy != QueuePolicy::Backpressure || self.listener.is_some() {
             return;
         }
         let count = (self.queue.len() / 2).min(MOST_LENT);

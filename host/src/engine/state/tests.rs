@@ -79,6 +79,7 @@ fn shown(action: &Action) -> String {
             restart_count,
         } => format!("create {node}#{restart_count}"),
         Action::Go(node) => format!("go {node}"),
+        Action::Made => "made".into(),
         Action::Started => "started".into(),
         Action::Stop(node) => format!("stop {node}"),
         Action::WillRestart {
@@ -125,7 +126,7 @@ fn nodes_start_together_and_the_dataflow_ends_with_the_last() {
         &[
             (1, created(2), &[]),
             (2, created(0), &[]),
-            (9, created(1), &["go 0", "go 1", "go 2", "started"]),
+            (9, created(1), &["made", "go 0", "go 1", "go 2", "started"]),
             (10, ended(0, Ending::Finished), &["retire 0 finished"]),
             (11, ended(2, failed()), &["retire 2 failed"]),
             (
@@ -145,7 +146,7 @@ fn a_node_that_ends_before_the_start_does_not_keep_the_others_from_it() {
         &[
             (1, created(0), &[]),
             (2, ended(0, Ending::Finished), &["retire 0 finished"]),
-            (3, created(1), &["go 1", "started"]),
+            (3, created(1), &["made", "go 1", "started"]),
         ],
     );
     script(
@@ -154,7 +155,7 @@ fn a_node_that_ends_before_the_start_does_not_keep_the_others_from_it() {
         &[
             (1, created(1), &[]),
             (2, ended(1, failed()), &["failed 1: again in 0"]),
-            (3, created(0), &["go 0", "started"]),
+            (3, created(0), &["made", "go 0", "started"]),
             (3, Event::Time, &["create 1#1"]),
             (4, created(1), &["go 1"]),
         ],
@@ -234,7 +235,7 @@ fn restart_policies_say_after_which_endings() {
             &[restarting(policy), plain()],
             &[
                 (0, created(0), &[]),
-                (0, created(1), &["go 0", "go 1", "started"]),
+                (0, created(1), &["made", "go 0", "go 1", "started"]),
                 (1, event, &[expected]),
             ],
         );
@@ -247,7 +248,7 @@ fn a_restart_that_fails_is_tried_again() {
         "not created at a restart",
         &[restarting(RestartPolicy::OnFailure)],
         &[
-            (0, created(0), &["go 0", "started"]),
+            (0, created(0), &["made", "go 0", "started"]),
             (1, ended(0, failed()), &["failed 0: again in 0"]),
             (1, Event::Time, &["create 0#1"]),
             (
@@ -348,7 +349,7 @@ fn the_dataflow_ends_with_its_readers_when_that_was_asked_for() {
     let begin: &[Step<'_>] = &[
         (0, created(0), &[]),
         (0, created(1), &[]),
-        (0, created(2), &["go 0", "go 1", "go 2", "started"]),
+        (0, created(2), &["made", "go 0", "go 1", "go 2", "started"]),
         (1, ended(1, Ending::Finished), &["retire 1 finished"]),
     ];
     play("one reader is left", &mut state, begin);
@@ -374,7 +375,7 @@ fn the_dataflow_ends_with_its_readers_when_that_was_asked_for() {
         &mut state,
         &[
             (0, created(0), &[]),
-            (0, created(1), &["go 0", "go 1", "started"]),
+            (0, created(1), &["made", "go 0", "go 1", "started"]),
             (1, ended(1, Ending::Finished), &["retire 1 finished"]),
         ],
     );
@@ -392,7 +393,7 @@ fn a_reader_that_waits_for_its_restart_has_not_finished() {
         &mut state,
         &[
             (0, created(0), &[]),
-            (0, created(1), &["go 0", "go 1", "started"]),
+            (0, created(1), &["made", "go 0", "go 1", "started"]),
             (1, ended(1, failed()), &["failed 1: again in 100"]),
             (101, Event::Time, &["create 1#1"]),
             (102, created(1), &["go 1"]),
@@ -440,7 +441,7 @@ fn a_stop_reaches_nodes_in_every_phase() {
         &[
             (0, created(0), &[]),
             (0, created(1), &[]),
-            (0, created(2), &["go 0", "go 1", "go 2", "started"]),
+            (0, created(2), &["made", "go 0", "go 1", "go 2", "started"]),
             (1, ended(1, failed()), &["failed 1: again in 50"]),
             (1, ended(2, failed()), &["failed 2: again in 0"]),
             (1, Event::Time, &["create 2#1"]),
@@ -463,7 +464,7 @@ fn nobody_is_restarted_after_a_stop() {
         "failing while stopping",
         &[restarting(RestartPolicy::Always)],
         &[
-            (0, created(0), &["go 0", "started"]),
+            (0, created(0), &["made", "go 0", "started"]),
             (1, stop(100), &["stop 0"]),
             (2, ended(0, failed()), &["retire 0 failed", "over"]),
         ],
@@ -478,7 +479,7 @@ fn whoever_has_not_stopped_after_the_grace_period_is_stuck() {
         &[
             (0, created(0), &[]),
             (0, created(1), &[]),
-            (0, created(2), &["go 0", "go 1", "go 2", "started"]),
+            (0, created(2), &["made", "go 0", "go 1", "go 2", "started"]),
             (10, stop(100), &["stop 0", "stop 1", "stop 2"]),
             (20, ended(1, Ending::Stopped), &["retire 1 stopped"]),
             (109, Event::Time, &[]),
@@ -509,7 +510,7 @@ fn abandoned_it_is_over_at_once() {
             &[plain(), plain()],
             &[
                 (0, created(0), &[]),
-                (0, created(1), &["go 0", "go 1", "started"]),
+                (0, created(1), &["made", "go 0", "go 1", "started"]),
             ],
         );
         if let Some(event) = before {
@@ -537,7 +538,7 @@ fn late_and_senseless_events_change_nothing() {
         &[plain(), with(50, None, None, None)],
         &[
             (0, created(0), &[]),
-            (0, created(1), &["go 0", "go 1", "started"]),
+            (0, created(1), &["made", "go 0", "go 1", "started"]),
             (0, created(1), &[]),
             (1, ended(0, Ending::Finished), &["retire 0 finished"]),
             (2, ended(0, failed()), &[]),

@@ -195,6 +195,7 @@ impl Run {
                 discarded: model.discarded,
                 queued: model.queue.len() as u64,
                 missed: 0,
+                lost: 0,
             };
             let count = self.mailbox.count(Slot(at));
             assert_eq!(count, expected, "input {at}");

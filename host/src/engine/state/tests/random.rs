@@ -122,7 +122,7 @@ impl World {
                 }
             }
             Event::Ended(node, ..) | Event::Lost(node, _) => self.threads[*node] = Thread::Nothing,
-            Event::Stop { .. } | Event::Abandon | Event::Time => {}
+            Event::Go | Event::Stop { .. } | Event::Abandon | Event::Time => {}
         }
     }
 
@@ -150,6 +150,7 @@ impl World {
                     self.alive(node);
                     self.retired[node] = Some(ending);
                 }
+                Action::Made => {}
                 Action::Started => {
                     assert!(!self.state.is_stopping(), "{}", self.where_it_is());
                 }
