@@ -71,7 +71,9 @@ impl<const N: usize> Table<N> {
 
     /// All lines with their ends.
     pub fn text(&self, indent: &str) -> String {
-        self.lines(indent).iter().fold(String::new(), |all, line| all + line + "\n")
+        self.lines(indent)
+            .iter()
+            .fold(String::new(), |all, line| all + line + "\n")
     }
 }
 
@@ -96,12 +98,13 @@ mod tests {
         let mut table = Table::new(["node", ">in", "state"]);
         table.push(["größe".into(), "7".into(), "running".into()]);
         table.push(["a".into(), "12345".into(), String::new()]);
-        let expected = "\
-  node      in  state
-  größe      7  running
-  a      12345
-";
-        assert_eq!(table.text("  "), expected);
+        let expected = [
+            "  node      in  state",
+            "  größe      7  running",
+            "  a      12345",
+        ];
+        assert_eq!(table.lines("  "), expected);
+        assert_eq!(table.text(""), table.lines("").join("\n") + "\n");
     }
 
     #[test]

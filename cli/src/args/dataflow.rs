@@ -176,7 +176,13 @@ pub struct LogsArgs {
     #[arg(value_name = "NODE")]
     pub node: Option<NodeId>,
     /// The node, as an option.
-    #[arg(long = "node", short, value_name = "NODE", conflicts_with = "node", hide = true)]
+    #[arg(
+        long = "node",
+        short,
+        value_name = "NODE",
+        conflicts_with = "node",
+        hide = true
+    )]
     pub of_node: Option<NodeId>,
     /// All nodes (the default).
     #[arg(long, conflicts_with_all = ["node", "of_node"])]

@@ -9,9 +9,7 @@ mod parse;
 mod topic;
 
 pub use coordinator::{CoordinatorArgs, DaemonArgs};
-pub use dataflow::{
-    CleanArgs, ListArgs, LogsArgs, NodeListArgs, RestartArgs, StartArgs, StopArgs, TargetArgs,
-};
+pub use dataflow::{CleanArgs, ListArgs, LogsArgs, NodeListArgs, RestartArgs, StartArgs, StopArgs};
 pub use local::{
     BuildArgs, CheckArgs, DescribeArgs, GraphArgs, InspectArgs, NewArgs, NewKind, PluginCommand,
     RunArgs, ValidateArgs,

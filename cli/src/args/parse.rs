@@ -66,7 +66,14 @@ mod tests {
 
     #[test]
     fn hosts_are_names_or_addresses() {
-        for good in ["localhost", "robot-1.local", "10.0.0.1", "::1", "[::1]", "fe80::1%eth0"] {
+        for good in [
+            "localhost",
+            "robot-1.local",
+            "10.0.0.1",
+            "::1",
+            "[::1]",
+            "fe80::1%eth0",
+        ] {
             assert!(host(good).is_ok(), "{good}");
         }
         for wrong in ["", "a b", "tcp/1.2.3.4", "a\u{1b}"] {

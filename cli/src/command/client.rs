@@ -66,8 +66,16 @@ mod tests {
             machines: machines.iter().map(|name| name.parse().unwrap()).collect(),
         };
         for (phase, machines, expected) in [
-            (Some(Phase::Preparing), &["B"][..], "waiting for machine B to check its nodes ..."),
-            (Some(Phase::Stopping), &["A", "B"], "waiting for machines A, B to stop its nodes ..."),
+            (
+                Some(Phase::Preparing),
+                &["B"][..],
+                "waiting for machine B to check its nodes ...",
+            ),
+            (
+                Some(Phase::Stopping),
+                &["A", "B"],
+                "waiting for machines A, B to stop its nodes ...",
+            ),
             (None, &["A"], "waiting for machine A ..."),
             (None, &[], "waiting ..."),
         ] {

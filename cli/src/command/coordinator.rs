@@ -36,7 +36,10 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
         timing: Timing::default(),
     });
     let coordinator = coordinator.await?;
-    say(&format!("Listening for incoming daemon connection on {}", coordinator.port()));
+    say(&format!(
+        "Listening for incoming daemon connection on {}",
+        coordinator.port()
+    ));
     let (tell, shutdown) = mpsc::channel(4);
     let stop_dataflows = args.stop_dataflows;
     let watching = tokio::spawn(async move {

@@ -1,7 +1,7 @@
 //! Log lines of other machines on this process's standard streams.
 
 use crate::args::ShowArgs;
-use anstream::AutoStream;
+use crate::terminal;
 use eyre::{Result, WrapErr};
 use host::client::LogEvent;
 use host::logs::{Filter, Format, Layout, Record, Stream, Times};
@@ -56,9 +56,9 @@ impl Lines {
         self.layout.write(record, &mut self.text);
         match (self.split, record.stream()) {
             (Split::Together, _) | (Split::AsPrinted, Some(Stream::Stdout)) => {
-                put(anstream::stdout(), &self.text)
+                put(terminal::stdout(), &self.text)
             }
-            (Split::AsPrinted, _) => put(anstream::stderr(), &self.text),
+            (Split::AsPrinted, _) => put(terminal::stderr(), &self.text),
         }
     }
 
@@ -79,14 +79,17 @@ impl Lines {
     }
 
     fn is_wanted(&self, record: &Record) -> bool {
-        let named = record.node.as_ref().and_then(|node| self.filter.named(node));
+        let named = record
+            .node
+            .as_ref()
+            .and_then(|node| self.filter.named(node));
         named
             .unwrap_or_else(|| self.filter.default_limit())
             .admits(record)
     }
 }
 
-fn put<S: anstream::stream::RawStream>(mut stream: AutoStream<S>, text: &str) -> io::Result<()> {
+fn put(mut stream: impl Write, text: &str) -> io::Result<()> {
     stream.write_all(text.as_bytes())?;
     stream.flush()
 }

@@ -23,7 +23,9 @@ pub fn dataflows(args: &ListArgs) -> Result<ExitCode> {
 /// `dora node list`.
 pub fn nodes(args: &NodeListArgs) -> Result<ExitCode> {
     let target = args.dataflow.as_deref().map(Target::parse);
-    let nodes = client::with(&args.coordinator, async |client| Ok(client.nodes(target).await?))?;
+    let nodes = client::with(&args.coordinator, async |client| {
+        Ok(client.nodes(target).await?)
+    })?;
     match args.json {
         true => json(&view::nodes::json(&nodes)),
         false if nodes.is_empty() => nothing("no dataflow runs"),
@@ -34,7 +36,9 @@ pub fn nodes(args: &NodeListArgs) -> Result<ExitCode> {
 /// `dora topic list`.
 pub fn topics(args: &TopicListArgs) -> Result<ExitCode> {
     let target = args.dataflow.as_deref().map(Target::parse);
-    let topics = client::with(&args.coordinator, async |client| Ok(client.topics(target).await?))?;
+    let topics = client::with(&args.coordinator, async |client| {
+        Ok(client.topics(target).await?)
+    })?;
     match args.json {
         true => json(&view::topics::json(&topics)),
         false if topics.is_empty() => nothing("no node that runs has outputs"),
@@ -58,7 +62,11 @@ pub fn status(args: &StatusArgs) -> Result<ExitCode> {
 /// `dora clean`.
 pub fn clean(args: &CleanArgs) -> Result<ExitCode> {
     let forgotten = client::with(&args.coordinator, async |client| Ok(client.clean().await?))?;
-    let dataflows = if forgotten == 1 { "dataflow" } else { "dataflows" };
+    let dataflows = if forgotten == 1 {
+        "dataflow"
+    } else {
+        "dataflows"
+    };
     text(&format!("forgot {forgotten} {dataflows}\n"))
 }
 

@@ -19,10 +19,16 @@ fn named_like(host: &str) -> MachineId {
         true => c,
         false => '-',
     };
-    let text: String = host.chars().map(legal).take(host::ids::MAX_NAME_LEN).collect();
+    let text: String = host
+        .chars()
+        .map(legal)
+        .take(host::ids::MAX_NAME_LEN)
+        .collect();
     match text.trim_start_matches('.').parse() {
         Ok(id) => id,
-        Err(_) => "local".parse().unwrap_or_else(|_| unreachable!("a plain word")),
+        Err(_) => "local"
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a plain word")),
     }
 }
 
@@ -75,12 +81,20 @@ mod tests {
     fn only_loopback_is_open_without_being_asked() {
         let addresses = ["0.0.0.0", "::", "192.168.1.7", "::ffff:10.0.0.1"];
         for address in addresses.map(|text| text.parse().unwrap()) {
-            let error = guard("--interface", address, false).unwrap_err().to_string();
-            assert!(error.contains("--interface") && error.contains("`--insecure`"), "{error}");
+            let error = guard("--interface", address, false)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("--interface") && error.contains("`--insecure`"),
+                "{error}"
+            );
             assert!(guard("--interface", address, true).is_ok());
         }
         for address in ["127.0.0.1", "::1", "127.1.2.3", "::ffff:127.0.0.1"] {
-            assert!(guard("--interface", address.parse().unwrap(), false).is_ok(), "{address}");
+            assert!(
+                guard("--interface", address.parse().unwrap(), false).is_ok(),
+                "{address}"
+            );
         }
     }
 }

@@ -46,7 +46,9 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Daemon(args) => daemon::run(&args),
         Command::Up(args) => up::run(&args),
         Command::Down(args) => down::run(&args),
-        Command::Status(args) | Command::System(SystemCommand::Status(args)) => lists::status(&args),
+        Command::Status(args) | Command::System(SystemCommand::Status(args)) => {
+            lists::status(&args)
+        }
         Command::Start(args) => start::run(&args),
         Command::Stop(args) => stop::run(&args),
         Command::Restart(args) => restart::run(&args),

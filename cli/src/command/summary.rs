@@ -27,7 +27,7 @@ fn text(report: &Report) -> String {
 }
 
 fn row(node: &NodeReport) -> [String; 5] {
-    let restarts = restarts(u64::from(node.restarts));
+    let restarts = restarts(node.restarts);
     let ended = match &node.ending {
         Ending::Finished => "finished",
         Ending::Stopped => "stopped",

@@ -39,7 +39,10 @@ pub fn run(args: &UpArgs) -> Result<ExitCode> {
         client.close().await;
         done
     })?;
-    eprintln!("log files are in {}; `dora down` ends both", up.folder.display());
+    eprintln!(
+        "log files are in {}; `dora down` ends both",
+        up.folder.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -51,7 +54,12 @@ fn folder(args: &UpArgs) -> Result<PathBuf> {
     };
     let folder = state.join(format!("up-{}", args.coordinator.coordinator_port));
     let made = fs::create_dir_all(&folder).and_then(|()| std::path::absolute(&folder));
-    made.wrap_err_with(|| format!("cannot make {}; name another folder with `--state-dir`", folder.display()))
+    made.wrap_err_with(|| {
+        format!(
+            "cannot make {}; name another folder with `--state-dir`",
+            folder.display()
+        )
+    })
 }
 
 struct Up {
@@ -65,7 +73,10 @@ impl Up {
     fn is_here(&self) -> Result<()> {
         let found = self.address.resolve();
         let found = found.wrap_err_with(|| format!("the host of {} is not known", self.address))?;
-        if found.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+        if found
+            .iter()
+            .all(|address| address.ip().to_canonical().is_loopback())
+        {
             return Ok(());
         }
         bail!(
@@ -86,7 +97,10 @@ impl Up {
             Err(error) => return Err(error.into()),
         }
         let port = self.address.port.to_string();
-        let mut child = self.spawn("coordinator", &["--port", &port, "--interface", &self.address.host])?;
+        let mut child = self.spawn(
+            "coordinator",
+            &["--port", &port, "--interface", &self.address.host],
+        )?;
         let until = Instant::now() + DEADLINE;
         loop {
             // First, so that one that could not start is not taken for another that could.
@@ -144,7 +158,8 @@ impl Up {
         let cannot = || format!("cannot write {}", log.display());
         let (out, err) = (open().wrap_err_with(cannot)?, open().wrap_err_with(cannot)?);
         let begin = out.metadata().map_or(0, |data| data.len());
-        let program = std::env::current_exe().wrap_err("the file of this program is not to be had")?;
+        let program =
+            std::env::current_exe().wrap_err("the file of this program is not to be had")?;
         let mut command = Command::new(program);
         command
             .arg(role)
@@ -156,7 +171,8 @@ impl Up {
         if let Some(state) = self.folder.parent() {
             command.env(host::coordinator::STATE_DIR_VARIABLE, state);
         }
-        let child = detached::spawn(&mut command).wrap_err_with(|| format!("cannot start a {role}"))?;
+        let child =
+            detached::spawn(&mut command).wrap_err_with(|| format!("cannot start a {role}"))?;
         Ok(Background {
             role,
             child,
@@ -207,7 +223,9 @@ fn said(log: &Path, begin: u64) -> String {
     let read = || {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(begin.max(length.saturating_sub(SHOWN_BYTES))))?;
+        file.seek(SeekFrom::Start(
+            begin.max(length.saturating_sub(SHOWN_BYTES)),
+        ))?;
         let mut bytes = Vec::new();
         file.take(SHOWN_BYTES).read_to_end(&mut bytes)?;
         Ok::<_, std::io::Error>(bytes)

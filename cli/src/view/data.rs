@@ -28,7 +28,9 @@ pub fn json(array: &dyn Array) -> Value {
 
 fn elements(array: &dyn Array, depth: usize) -> Value {
     let shown = array.len().min(ELEMENTS);
-    let mut values: Vec<Value> = (0..shown).map(|index| element(array, index, depth)).collect();
+    let mut values: Vec<Value> = (0..shown)
+        .map(|index| element(array, index, depth))
+        .collect();
     if array.len() > shown {
         values.push(format!("… {} more", array.len() - shown).into());
     }
@@ -95,9 +97,15 @@ fn number(array: &dyn Array, index: usize) -> Value {
         DataType::Time64(TimeUnit::Microsecond) => plain::<Time64MicrosecondType>(array, index),
         DataType::Time64(_) => plain::<Time64NanosecondType>(array, index),
         DataType::Timestamp(TimeUnit::Second, _) => plain::<TimestampSecondType>(array, index),
-        DataType::Timestamp(TimeUnit::Millisecond, _) => plain::<TimestampMillisecondType>(array, index),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => plain::<TimestampMicrosecondType>(array, index),
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => plain::<TimestampNanosecondType>(array, index),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            plain::<TimestampMillisecondType>(array, index)
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            plain::<TimestampMicrosecondType>(array, index)
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+            plain::<TimestampNanosecondType>(array, index)
+        }
         other => unknown(other),
     }
 }
@@ -108,7 +116,10 @@ fn plain<T: ArrowPrimitiveType<Native: Into<Value>>>(array: &dyn Array, index: u
 
 /// With as many digits as tell it from its neighbours: 0.1, not 0.10000000149011612.
 fn decimal(value: f32) -> Value {
-    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+    value
+        .to_string()
+        .parse::<f64>()
+        .map_or(Value::Null, Value::from)
 }
 
 fn unknown(data_type: &DataType) -> Value {
@@ -120,7 +131,12 @@ fn text(text: &str) -> Value {
         Some((end, _)) => {
             let rest = text.get(end..).unwrap_or_default();
             // Counting the characters of a long text would take long.
-            format!("{}… {} more bytes", text.get(..end).unwrap_or_default(), rest.len()).into()
+            format!(
+                "{}… {} more bytes",
+                text.get(..end).unwrap_or_default(),
+                rest.len()
+            )
+            .into()
         }
         None => text.into(),
     }
@@ -140,8 +156,8 @@ mod tests {
     use super::*;
     use arrow_array::builder::{Int32Builder, ListBuilder};
     use arrow_array::{
-        ArrayRef, BinaryArray, BooleanArray, DurationSecondArray, Float32Array, Int32Array, StringArray, StructArray,
-        UInt64Array,
+        ArrayRef, BinaryArray, BooleanArray, DurationSecondArray, Float32Array, Int32Array,
+        StringArray, StructArray, UInt64Array,
     };
     use arrow_schema::Field;
     use std::sync::Arc;
@@ -152,18 +168,32 @@ mod tests {
 
     #[test]
     fn data_are_shown_as_json() {
-        assert_eq!(shown(UInt64Array::from(vec![Some(u64::MAX), None])), "[18446744073709551615,null]");
+        assert_eq!(
+            shown(UInt64Array::from(vec![Some(u64::MAX), None])),
+            "[18446744073709551615,null]"
+        );
         assert_eq!(shown(Float32Array::from(vec![0.1, f32::NAN])), "[0.1,null]");
         assert_eq!(shown(BooleanArray::from(vec![true])), "[true]");
         assert_eq!(shown(StringArray::from(vec!["größe"])), "[\"größe\"]");
-        assert_eq!(shown(BinaryArray::from(vec![&b"\x01\xff"[..]])), "[\"01ff\"]");
-        assert_eq!(shown(DurationSecondArray::from(vec![1])), "[\"<Duration(s)>\"]");
+        assert_eq!(
+            shown(BinaryArray::from(vec![&b"\x01\xff"[..]])),
+            "[\"01ff\"]"
+        );
+        assert_eq!(
+            shown(DurationSecondArray::from(vec![1])),
+            "[\"<Duration(s)>\"]"
+        );
         let mut list = ListBuilder::new(Int32Builder::new());
         list.append_value([Some(1), None]);
         let list: ArrayRef = Arc::new(list.finish());
         let number: ArrayRef = Arc::new(Int32Array::from(vec![7]));
-        let field = |name: &str, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
-        let both = StructArray::from(vec![(field("a", &number), number), (field("b", &list), list)]);
+        let field = |name: &str, array: &ArrayRef| {
+            Arc::new(Field::new(name, array.data_type().clone(), true))
+        };
+        let both = StructArray::from(vec![
+            (field("a", &number), number),
+            (field("b", &list), list),
+        ]);
         assert_eq!(shown(both), r#"[{"a":7,"b":[1,null]}]"#);
     }
 

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 /// A row per dataflow.
 pub fn table(dataflows: &[DataflowSummary], now: SystemTime) -> String {
-    let mut table = Table::new(["uuid", "name", "status", "nodes", "machines", "started", "took"]);
+    let mut table = Table::new([
+        "uuid", "name", "status", "nodes", "machines", "started", "took",
+    ]);
     for dataflow in dataflows {
         table.push([
             dataflow.dataflow.to_string(),
@@ -17,7 +19,10 @@ pub fn table(dataflows: &[DataflowSummary], now: SystemTime) -> String {
             nodes(dataflow),
             machines(dataflow),
             format!("{} ago", time::since(time::started(dataflow.dataflow), now)),
-            dataflow.ended.as_ref().map_or_else(String::new, |ended| time::span(ended.took)),
+            dataflow
+                .ended
+                .as_ref()
+                .map_or_else(String::new, |ended| time::span(ended.took)),
         ]);
     }
     table.text("")
@@ -85,10 +90,13 @@ fn nodes(dataflow: &DataflowSummary) -> String {
 }
 
 fn machines(dataflow: &DataflowSummary) -> String {
-    let machines = dataflow.machines.iter().map(|(machine, heard)| match heard {
-        Reach::Connected => machine.to_string(),
-        other => format!("{machine} ({})", reach(*other)),
-    });
+    let machines = dataflow
+        .machines
+        .iter()
+        .map(|(machine, heard)| match heard {
+            Reach::Connected => machine.to_string(),
+            other => format!("{machine} ({})", reach(*other)),
+        });
     machines.collect::<Vec<_>>().join(", ")
 }
 
@@ -114,7 +122,7 @@ uuid                                  name    status   nodes             machine
     fn the_json_has_stable_names() {
         let value = json(&samples::dataflows());
         let running = value.get(1).unwrap();
-        let expected = r#"{"uuid":"019a0000-0000-7000-8000-000000000001","name":"camera","status":"running","nodes":3,"running":2,"failed":1,"machines":{"A":"connected","B":"lost"},"started":"2025-10-20T07:26:25.152Z","ended":null}"#;
+        let expected = r#"{"uuid":"019a0000-0000-7000-8000-000000000001","name":"camera","status":"running","nodes":3,"running":2,"failed":1,"machines":{"A":"connected","B":"lost"},"started":"2025-10-20T05:03:11.360Z","ended":null}"#;
         assert_eq!(running.to_string(), expected);
         let ended = value.pointer("/0/ended").unwrap();
         assert_eq!(ended.get("outcome").unwrap(), "failed");

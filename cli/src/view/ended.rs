@@ -18,7 +18,10 @@ pub fn text(ended: &Ended) -> String {
     );
     out.push_str(&rows(&ended.rows));
     for row in ended.rows.iter().filter(|row| row.end.is_failure()) {
-        out.push_str(&format!("error: node `{}` on machine `{}` {}\n", row.node, row.machine, row.end));
+        out.push_str(&format!(
+            "error: node `{}` on machine `{}` {}\n",
+            row.node, row.machine, row.end
+        ));
     }
     for machine in &ended.unreachable {
         out.push_str(&format!(
@@ -100,10 +103,10 @@ mod tests {
     fn the_summary_has_a_row_per_node_and_says_why_nodes_failed() {
         let expected = "\
 dataflow 019a0000-0000-7000-8000-000000000000 failed after 1.500 s
-  node    machine  ended                  in  out  dropped
-  random  A        finished              100   99        0
-  status  A        stopped (1 restart)    99   98        1
-  sink    B        failed                 98    0        0
+  node    machine  ended                 in  out  dropped
+  random  A        finished             100   99        0
+  status  A        stopped (1 restart)   99   98        1
+  sink    B        failed                98    0        0
 error: node `sink` on machine `B` failed: disk full (last input: `message`)
 ";
         assert_eq!(text(&samples::ended()), expected);

@@ -48,7 +48,9 @@ fn contents(message: &Message) -> Result<Value, String> {
 fn parameters(message: &Message) -> Map<String, Value> {
     let parameters = message.parameters().unwrap_or_default();
     let pairs = parameters.iter();
-    pairs.map(|(key, value)| (key.to_owned(), parameter(value))).collect()
+    pairs
+        .map(|(key, value)| (key.to_owned(), parameter(value)))
+        .collect()
 }
 
 fn parameter(value: &meta::Value) -> Value {
@@ -71,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_line_has_time_type_data_and_parameters() {
-        let stamp = Timestamp::new(UNIX_EPOCH + Duration::from_millis(1_500_000_000_250), [0; 16]);
+        let stamp = Timestamp::new(
+            UNIX_EPOCH + Duration::from_millis(1_500_000_000_250),
+            [0; 16],
+        );
         let parameters = Parameters::default().with("frame", 7_i64).with("unit", "m");
         let message = Message::from_text(stamp, "hello\u{9b}", &parameters.encode()).unwrap();
         assert_eq!(

@@ -17,7 +17,9 @@ pub fn table(nodes: &[NodeSummary]) -> String {
                 None => state(&node.state).to_owned(),
             },
             node.restarts.to_string(),
-            node.name.clone().unwrap_or_else(|| node.dataflow.to_string()),
+            node.name
+                .clone()
+                .unwrap_or_else(|| node.dataflow.to_string()),
         ]);
     }
     table.text("")

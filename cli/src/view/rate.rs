@@ -80,7 +80,8 @@ impl Rate {
             self.parts.pop_front();
         }
         let sum = |count: fn(&Part) -> u64| self.parts.iter().map(count).sum::<u64>();
-        let (messages, bytes, lost) = (sum(|it| it.messages), sum(|it| it.bytes), sum(|it| it.lost));
+        let (messages, bytes, lost) =
+            (sum(|it| it.messages), sum(|it| it.bytes), sum(|it| it.lost));
         let covered = now.saturating_sub(self.length() * u32::try_from(oldest).unwrap_or(u32::MAX));
         let seconds = covered.as_secs_f64().max(f64::MIN_POSITIVE);
         let gaps = self.parts.iter().filter_map(|part| part.gaps);
@@ -189,7 +190,10 @@ mod tests {
         }
         assert_eq!(rate.at(5_500 * MS).messages, 50);
         assert_eq!(rate.at(5_500 * MS).lost, 0);
-        assert_eq!(rate.at(60_000 * MS).to_string(), "0.0 Hz  0 B/s  0 messages  0 lost");
+        assert_eq!(
+            rate.at(60_000 * MS).to_string(),
+            "0.0 Hz  0 B/s  0 messages  0 lost"
+        );
     }
 
     #[test]

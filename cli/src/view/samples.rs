@@ -1,8 +1,8 @@
 //! Values for the tests of the views.
 
 use host::control::{
-    DaemonSummary, DataflowSummary, Ended, Epoch, MachineInfo, NodeEnd, NodeRow, NodeState, NodeSummary, PROTOCOL,
-    Phase, Reach, Status, TopicReader, TopicSummary,
+    DaemonSummary, DataflowSummary, Ended, Epoch, MachineInfo, NodeEnd, NodeRow, NodeState,
+    NodeSummary, PROTOCOL, Phase, Reach, Status, TopicReader, TopicSummary,
 };
 use host::ids::{DataflowId, MachineId, NodeId};
 use std::collections::BTreeMap;
@@ -116,7 +116,8 @@ pub fn status() -> Status {
         daemon("A", 7, "tcp/127.0.0.1:40000", Reach::Connected, 2, 10),
         daemon("B", 8, "", Reach::Lost, 0, 4200),
     ];
-    daemons[0].info.labels = BTreeMap::from([("gpu", "true"), ("arch", "arm64")].map(|(k, v)| (k.into(), v.into())));
+    daemons[0].info.labels =
+        BTreeMap::from([("gpu", "true"), ("arch", "arm64")].map(|(k, v)| (k.into(), v.into())));
     Status {
         coordinator: Epoch::new(),
         uptime: Duration::from_secs(61),
@@ -141,7 +142,10 @@ pub fn topics() -> Vec<TopicSummary> {
         data_type: data_type.map(str::to_owned),
         readers,
     };
-    let readers = vec![reader("status", "random", "A"), reader("sink", "noise", "B")];
+    let readers = vec![
+        reader("status", "random", "A"),
+        reader("sink", "noise", "B"),
+    ];
     vec![
         topic(Some("camera"), "random", Some("UInt64"), readers),
         topic(None, "status", None, Vec::new()),

@@ -17,7 +17,9 @@ pub fn text(status: &Status, at: &Address, version: &str) -> String {
         out.push_str("no daemon is connected; start one with `dora daemon --machine-id A`\n");
         return out;
     }
-    let mut table = Table::new(["machine", "state", ">nodes", "version", "host", "pid", "address", "labels"]);
+    let mut table = Table::new([
+        "machine", "state", ">nodes", "version", "host", "pid", "address", "labels",
+    ]);
     for daemon in &status.daemons {
         let info = &daemon.info;
         table.push([

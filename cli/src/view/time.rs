@@ -66,7 +66,7 @@ mod tests {
             .unwrap_or_else(|error| error.duration());
         assert!(apart < Duration::from_secs(5), "{apart:?}");
         let id: DataflowId = "019a0000-0000-7000-8000-000000000000".parse().unwrap();
-        assert_eq!(rfc3339(started(id)), "2025-10-20T07:26:25.152Z");
+        assert_eq!(rfc3339(started(id)), "2025-10-20T05:03:11.360Z");
         let odd: DataflowId = "ffffffff-ffff-7000-8000-000000000000".parse().unwrap();
         assert_eq!(rfc3339(started(odd)), "9999-12-31T23:59:59.999Z");
     }

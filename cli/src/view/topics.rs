@@ -18,7 +18,10 @@ pub fn table(topics: &[TopicSummary]) -> String {
             topic.machine.to_string(),
             topic.data_type.clone().unwrap_or_default(),
             readers.join(", "),
-            topic.name.clone().unwrap_or_else(|| topic.dataflow.to_string()),
+            topic
+                .name
+                .clone()
+                .unwrap_or_else(|| topic.dataflow.to_string()),
         ]);
     }
     table.text("")
@@ -56,13 +59,10 @@ mod tests {
     #[test]
     fn a_row_says_who_reads_and_where() {
         let expected = "\
-topic          machine  type    readers                           dataflow
-random/random  A        UInt64  status/random, sink/noise (B)     camera
-status/status  A                                                  019a0000-0000-7000-8000-000000000001
-"
-        .replace("(B)     camera", "(B)  camera")
-        .replace("                           dataflow", "                        dataflow")
-        .replace("                                                  019a", "                                               019a");
+topic          machine  type    readers                        dataflow
+random/random  A        UInt64  status/random, sink/noise (B)  camera
+status/status  A                                               019a0000-0000-7000-8000-000000000001
+";
         assert_eq!(table(&samples::topics()), expected);
         let value = json(&samples::topics());
         assert_eq!(value.pointer("/0/readers/1/machine").unwrap(), "B");

@@ -45,7 +45,8 @@ fn is_attached(args: &StartArgs) -> bool {
         "{}",
         match attach {
             true => "attached to the dataflow until it ends (`--detach` leaves it when it runs)",
-            false => "no terminal: leaving the dataflow when it runs (`--attach` stays until it ends)",
+            false =>
+                "no terminal: leaving the dataflow when it runs (`--attach` stays until it ends)",
         }
     );
     attach
@@ -54,8 +55,12 @@ fn is_attached(args: &StartArgs) -> bool {
 /// The folder of the descriptor as text: it goes to machines that write paths in another way.
 fn folder(descriptor: &Descriptor) -> Result<String> {
     let folder = descriptor.folder();
-    let absolute = std::path::absolute(folder)
-        .wrap_err_with(|| format!("the folder of {} is not to be had", descriptor.file.display()))?;
+    let absolute = std::path::absolute(folder).wrap_err_with(|| {
+        format!(
+            "the folder of {} is not to be had",
+            descriptor.file.display()
+        )
+    })?;
     match without_dots(&absolute) {
         Some(text) => Ok(text),
         None => bail!(
@@ -132,7 +137,10 @@ mod tests {
         );
         started.name = None;
         started.machines.clear();
-        assert_eq!(words(&started), "dataflow 019a0000-0000-7000-8000-000000000000 runs");
+        assert_eq!(
+            words(&started),
+            "dataflow 019a0000-0000-7000-8000-000000000000 runs"
+        );
     }
 
     #[cfg(unix)]

@@ -31,8 +31,12 @@ pub fn run(args: &TopicEchoArgs) -> Result<ExitCode> {
                     out.flush()?;
                     left = left.map(|left| left - 1);
                 }
-                TapEvent::Lost(messages) => eprintln!("warning: {messages} messages were lost on the way here"),
-                TapEvent::Broken(reason) => eprintln!("warning: a message could not be read: {reason}"),
+                TapEvent::Lost(messages) => {
+                    eprintln!("warning: {messages} messages were lost on the way here")
+                }
+                TapEvent::Broken(reason) => {
+                    eprintln!("warning: a message could not be read: {reason}")
+                }
                 TapEvent::Gone(error) => return Err(error.into()),
                 TapEvent::Refused(error) => return Err(error.into()),
             }

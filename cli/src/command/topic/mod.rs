@@ -30,17 +30,23 @@ async fn find(client: &Client, dataflow: Option<&str>, name: &TopicName) -> Resu
 
 fn choose(topics: Vec<TopicSummary>, name: &TopicName) -> Result<TopicSummary> {
     let shown = format!("`{}/{}`", name.node, name.output);
-    let is_meant = |topic: &TopicSummary| topic.node == name.node && topic.output == name.output.as_str();
+    let is_meant =
+        |topic: &TopicSummary| topic.node == name.node && topic.output == name.output.as_str();
     let (mut meant, others): (Vec<_>, Vec<_>) = topics.into_iter().partition(is_meant);
     match (meant.pop(), meant.is_empty()) {
         (Some(topic), true) => Ok(topic),
         (Some(last), false) => {
             meant.push(last);
-            let dataflows = meant
-                .iter()
-                .map(|topic| topic.name.clone().unwrap_or_else(|| topic.dataflow.to_string()));
+            let dataflows = meant.iter().map(|topic| {
+                topic
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| topic.dataflow.to_string())
+            });
             let dataflows = dataflows.collect::<Vec<_>>().join(", ");
-            bail!("several dataflows have an output {shown}; choose one with `--dataflow`: {dataflows}")
+            bail!(
+                "several dataflows have an output {shown}; choose one with `--dataflow`: {dataflows}"
+            )
         }
         (None, _) if others.is_empty() => bail!("no output {shown}: no node that runs has outputs"),
         (None, _) => {
@@ -79,6 +85,9 @@ mod tests {
             "several dataflows have an output `random/random`; choose one with `--dataflow`: camera, camera"
         );
         let error = choose(Vec::new(), &name("a/b")).unwrap_err();
-        assert_eq!(error.to_string(), "no output `a/b`: no node that runs has outputs");
+        assert_eq!(
+            error.to_string(),
+            "no output `a/b`: no node that runs has outputs"
+        );
     }
 }
