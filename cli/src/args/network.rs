@@ -11,11 +11,11 @@ pub const COORDINATOR_PORT: u16 = 53290;
 
 /// Where the coordinator is.
 #[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Coordinator")]
 pub struct WhereArgs {
     /// The host of the coordinator, by name or address.
     #[arg(
         long,
+        help_heading = "Coordinator",
         value_name = "HOST",
         default_value = "127.0.0.1",
         env = "DORA_COORDINATOR_ADDR",
@@ -25,6 +25,7 @@ pub struct WhereArgs {
     /// Its port.
     #[arg(
         long,
+        help_heading = "Coordinator",
         value_name = "PORT",
         default_value_t = COORDINATOR_PORT,
         env = "DORA_COORDINATOR_PORT",

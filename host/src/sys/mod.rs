@@ -10,3 +10,4 @@ pub mod ending;
 pub mod family;
 pub mod host_name;
 pub mod memory_lock;
+pub mod redirect;
