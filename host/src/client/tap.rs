@@ -2,13 +2,12 @@
 //!
 //! Invariant: looking on never slows the dataflow: whatever is not read in time is dropped here or on the way, and counted.
 
-use super::ask::unexpected;
 use super::queue::{Queue, Taken};
-use super::{Client, TapFailure};
+use super::{Client, DaemonError, TapFailure};
 use crate::codec;
 use crate::control::{DaemonReply, DaemonRequest, RequestId, TapError, TapRequest, TopicSummary};
 use crate::ids::PortName;
-use crate::link::{Arrived, CallError, DataKey, Reader, ReaderSpec};
+use crate::link::{Arrived, DataKey, Reader, ReaderSpec};
 use plugin_abi::message::Message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +41,7 @@ pub enum TapEvent {
     /// A message could not be read.
     Broken(String),
     /// The daemon does not answer any more: the stream ends.
-    Gone(CallError),
+    Gone(DaemonError),
     /// The daemon refuses to go on: the stream ends.
     Refused(TapError),
 }
@@ -103,7 +102,9 @@ impl Client {
             });
             reading.map_err(TapFailure::Link)?
         };
-        self.tap_again(topic, &request).await?;
+        self.tap_again(topic, &request)
+            .await
+            .map_err(TapFailure::Daemon)?;
         let keeper = {
             let (client, topic, queue) = (self.clone(), topic.clone(), queue.clone());
             tokio::spawn(async move {
@@ -120,12 +121,12 @@ impl Client {
         &self,
         topic: &TopicSummary,
         request: &TapRequest,
-    ) -> Result<(), TapFailure> {
+    ) -> Result<(), DaemonError> {
         let request = DaemonRequest::Tap(request.clone());
         let asked = self.ask_daemon(&topic.machine, topic.epoch, &request);
-        match asked.await.map_err(TapFailure::Call)? {
-            DaemonReply::Tap(tapped) => tapped.map_err(TapFailure::Refused),
-            other => Err(TapFailure::Call(unexpected(&topic.machine, &other))),
+        match asked.await? {
+            DaemonReply::Tap(tapped) => tapped.map_err(DaemonError::Refused),
+            other => Err(DaemonError::unexpected(&topic.machine, other)),
         }
     }
 
@@ -149,12 +150,9 @@ impl Client {
             biased;
             () = ended.notified() => {}
             failure = prolonging => match failure {
-                TapFailure::Refused(TapError::NotRunning { .. }) => {}
-                TapFailure::Refused(error) => queue.push(TapEvent::Refused(error), 0),
-                TapFailure::Call(error) => queue.push(TapEvent::Gone(error), 0),
-                TapFailure::Link(error) => queue.push(TapEvent::Gone(CallError::Link(error)), 0),
-                // It was valid the first time.
-                TapFailure::Name(_) => {}
+                DaemonError::Refused(TapError::NotRunning { .. }) => {}
+                DaemonError::Refused(error) => queue.push(TapEvent::Refused(error), 0),
+                failure => queue.push(TapEvent::Gone(failure), 0),
             },
         }
         drop(reader);

@@ -14,10 +14,16 @@ use zenoh::pubsub::Subscriber;
 use zenoh::sample::{Sample, SampleKind};
 
 /// This process's token. Dropping it takes it away.
-pub struct Token(#[allow(dead_code)] LivelinessToken); // Held for its end only.
+pub struct Token(
+    #[allow(dead_code)] LivelinessToken,
+    #[allow(dead_code)] Link,
+); // Held for its end only.
 
 /// A look at everybody's tokens. Dropping it ends it.
-pub struct Watch(#[allow(dead_code)] [Subscriber<()>; 2]); // Held for their end only.
+pub struct Watch(
+    #[allow(dead_code)] [Subscriber<()>; 2],
+    #[allow(dead_code)] Link,
+); // Held for their end only.
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +59,9 @@ impl Link {
             .declare_token(key.as_str())
             .wait();
         let refused = |error| LinkError::new("cannot show the token", &key, error);
-        declared.map(Token).map_err(refused)
+        declared
+            .map(|token| Token(token, self.clone()))
+            .map_err(refused)
     }
 
     /// Watches all tokens, also this process's own. `changed` is called on the link's threads and must not block.
@@ -81,9 +89,7 @@ impl Link {
             let declared = subscriber.history(true).callback(on_sample).wait();
             declared.map_err(|error| LinkError::new("cannot watch", &key, error))
         };
-        Ok(Watch([
-            declare(Key::coordinators())?,
-            declare(Key::machines())?,
-        ]))
+        let watched = [declare(Key::coordinators())?, declare(Key::machines())?];
+        Ok(Watch(watched, self.clone()))
     }
 }

@@ -27,11 +27,13 @@ const WHO_IS_IT: Duration = Duration::from_millis(1_000);
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
+/// The session is dropped last of all that belongs to it: the engine refuses to end within a runtime of one thread, and
+/// ends with the last that holds it. So what is declared on a session holds the link, too.
 struct Inner {
-    session: Held,
-    me: Hello,
     /// The greeting's answer; a client gives none.
     _greeting: Option<Queryable<()>>,
+    session: Held,
+    me: Hello,
     /// Where a daemon looks for its coordinator.
     coordinator: Option<Address>,
     /// Where it listens, if it does.

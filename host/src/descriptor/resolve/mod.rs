@@ -131,8 +131,9 @@ impl Descriptor {
         for node in &self.nodes {
             let program = match &node.deploy.working_dir {
                 None => resolve(node, places, is_plugin),
-                Some(text) => within(text, places)
-                    .and_then(|places| resolve(node, &places, is_plugin)),
+                Some(text) => {
+                    within(text, places).and_then(|places| resolve(node, &places, is_plugin))
+                }
             };
             match program {
                 Ok(program) => {

@@ -48,12 +48,13 @@ pub struct OutputSpec {
 pub struct Output {
     queue: Arc<Queue>,
     thread: Arc<Thread>,
-    link: Link,
     key: DataKey,
     machines: Vec<MachineId>,
     found: Mutex<BTreeSet<MachineId>>,
     /// Hear of credits.
     _credits: Vec<Subscriber<()>>,
+    /// After what is declared on it.
+    link: Link,
 }
 
 impl std::fmt::Debug for Output {

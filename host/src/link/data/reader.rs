@@ -64,6 +64,8 @@ pub struct Reader {
     credits: Option<Credits>,
     _answers: Option<Queryable<()>>,
     _messages: Subscriber<()>,
+    /// After what is declared on it.
+    _link: Link,
 }
 
 impl std::fmt::Debug for Reader {
@@ -138,6 +140,7 @@ impl Link {
             credits,
             _answers: answers,
             _messages: messages,
+            _link: self.clone(),
         })
     }
 
