@@ -8,7 +8,6 @@ use eyre::{Result, WrapErr};
 use host::control::Timing;
 use host::coordinator::{Coordinator, News, Options};
 use host::logs::{Level, LogHub, Record};
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -23,7 +22,7 @@ pub fn run(args: &CoordinatorArgs) -> Result<ExitCode> {
     let done = runtime()?.block_on(serve(args, &hub));
     hub::finish(&hub, LOG_DEADLINE);
     done?;
-    say("stopped");
+    hub::say("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -36,7 +35,7 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
         timing: Timing::default(),
     });
     let coordinator = coordinator.await?;
-    say(&format!(
+    hub::say(&format!(
         "Listening for incoming daemon connection on {}",
         coordinator.port()
     ));
@@ -45,7 +44,7 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
     let watching = tokio::spawn(async move {
         loop {
             signals.next().await;
-            say("received ctrlc signal");
+            hub::say("received ctrlc signal");
             if tell.send(stop_dataflows).await.is_err() {
                 return;
             }
@@ -56,16 +55,10 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
     Ok(())
 }
 
-fn log(hub: &LogHub, news: &News) {
+fn log(log: &LogHub, news: &News) {
     let level = match news.is_warning() {
         true => Level::Warn,
         false => Level::Info,
     };
-    hub.submit(Record::new(level, "dora", news.to_string()));
-}
-
-/// A line that scripts wait for. Whoever has closed the stream does not.
-pub fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    log.submit(Record::new(level, "dora", news.to_string()));
 }

@@ -25,7 +25,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     if args.build {
         build::build(&descriptor, NonZeroUsize::MIN, false)?;
     }
-    let (hub, _) = hub::start(&args.logs, false)?;
+    let hub = hub::start(&args.logs)?;
     let outcome = run_logged(args, &descriptor, &hub);
     hub::finish(&hub, LOG_DEADLINE);
     let report = outcome?;
