@@ -1,0 +1,64 @@
+//! `dora coordinator`: joins the daemons until it is told to end.
+
+use super::client::runtime;
+use super::signals::Signals;
+use super::{hub, machine};
+use crate::args::CoordinatorArgs;
+use eyre::{Result, WrapErr};
+use host::control::Timing;
+use host::coordinator::{Coordinator, News, Options};
+use host::logs::{Level, LogHub, Record};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long the log may take to write what waits.
+const LOG_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub fn run(args: &CoordinatorArgs) -> Result<ExitCode> {
+    machine::guard("--interface", args.interface, args.insecure)?;
+    let hub = hub::console_only(args.log_level, args.log_format, args.quiet)?;
+    let done = runtime()?.block_on(serve(args, &hub));
+    hub::finish(&hub, LOG_DEADLINE);
+    done?;
+    hub::say("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
+    let mut signals = Signals::new().wrap_err("cannot watch for Ctrl-C")?;
+    let coordinator = Coordinator::open(Options {
+        interface: args.interface,
+        port: args.port,
+        state: machine::state_folder(args.state_dir.as_deref()),
+        timing: Timing::default(),
+    });
+    let coordinator = coordinator.await?;
+    hub::say(&format!(
+        "Listening for incoming daemon connection on {}",
+        coordinator.port()
+    ));
+    let (tell, shutdown) = mpsc::channel(4);
+    let stop_dataflows = args.stop_dataflows;
+    let watching = tokio::spawn(async move {
+        loop {
+            signals.next().await;
+            hub::say("received ctrlc signal");
+            if tell.send(stop_dataflows).await.is_err() {
+                return;
+            }
+        }
+    });
+    coordinator.run(shutdown, |news| log(hub, &news)).await;
+    watching.abort();
+    Ok(())
+}
+
+fn log(log: &LogHub, news: &News) {
+    let level = match news.is_warning() {
+        true => Level::Warn,
+        false => Level::Info,
+    };
+    log.submit(Record::new(level, "dora", news.to_string()));
+}
