@@ -1,9 +1,11 @@
 //! Outputs that are read outside.
 
-use super::{Memory, Outlet, attach, node, port};
-use crate::harness::{DEADLINE, GRACE, Live, among_others, launch_with, number, share};
+use super::{Memory, Outlet, attach, input, node, port};
+use crate::harness::{DEADLINE, GRACE, Live, Log, among_others, launch_with, number, share};
+use host::engine::{Dataflow, Taken};
+use host::ids::DataflowId;
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 const FLOW: &str = "
@@ -56,7 +58,7 @@ fn readers_here_and_there_get_the_same_in_order() {
 fn what_an_outlet_drops_is_counted_at_its_sender() {
     let _gate = among_others();
     let outlet = Memory::new(4, false);
-    let live = start(FLOW, &["source", "here"], &[outlet.clone()]);
+    let live = start(FLOW, &["source", "here"], std::slice::from_ref(&outlet));
     let ended = live.end();
     let left: Vec<_> = outlet.rest().iter().map(number).collect();
     assert_eq!(left, [996, 997, 998, 999]);
@@ -68,7 +70,7 @@ fn what_an_outlet_drops_is_counted_at_its_sender() {
 fn an_outlet_that_is_closed_does_not_hold_its_sender() {
     let _gate = among_others();
     let outlet = Memory::new(4, true);
-    let live = start(FLOW, &["source"], &[outlet.clone()]);
+    let live = start(FLOW, &["source"], std::slice::from_ref(&outlet));
     drop(outlet.wait_for(|queue| queue.waiting == 1));
     outlet.close();
     let ended = live.end();
@@ -80,7 +82,7 @@ fn an_outlet_that_is_closed_does_not_hold_its_sender() {
 fn a_sender_that_waits_for_an_outlet_wakes_when_it_is_to_stop() {
     let _gate = among_others();
     let outlet = Memory::new(4, true);
-    let live = start(FLOW, &["source"], &[outlet.clone()]);
+    let live = start(FLOW, &["source"], std::slice::from_ref(&outlet));
     drop(outlet.wait_for(|queue| queue.waiting == 1));
     live.stop(GRACE);
     let ended = live.end();
@@ -108,7 +110,7 @@ fn a_sender_that_is_made_again_keeps_its_outlets() {
             inputs: {in: source/out}
     ";
     let outlet = Memory::new(100, true);
-    let live = start(yaml, &["source"], &[outlet.clone()]);
+    let live = start(yaml, &["source"], std::slice::from_ref(&outlet));
     let ended = live.end();
     assert_eq!(ended.node("source").restarts, 2);
     let numbers: Vec<_> = outlet.rest().iter().map(number).collect();
@@ -133,10 +135,38 @@ fn outlets_are_found_by_node_and_output() {
 }
 
 #[test]
+fn a_dataflow_that_is_dropped_lets_both_sides_go() {
+    let _gate = among_others();
+    let yaml = "
+        nodes:
+          - id: before
+            kind: own-thread
+          - id: source
+            kind: relay
+            inputs: {in: {source: before/out, queue_policy: backpressure}}
+          - id: there
+            kind: checker
+            inputs: {in: source/out}
+    ";
+    let (_, plan) = share(yaml, &["source"]);
+    let started = Dataflow::start(DataflowId::new(), &plan, Arc::new(Log::default()));
+    let dataflow = started.expect("the system has threads");
+    let outlet = Memory::new(1, true);
+    attach(&dataflow, "source", "out", outlet.clone());
+    let (tell, told) = channel();
+    input(&dataflow, "source", "in").on_taken(Arc::new(move |taken| {
+        tell.send(taken).expect("the test listens");
+    }));
+    drop(dataflow);
+    assert!(outlet.rest().is_empty(), "it was closed");
+    assert_eq!(told.recv_timeout(DEADLINE), Ok(Taken::Closed));
+}
+
+#[test]
 fn taps_look_on_beside_outlets_and_end_with_the_output() {
     let _gate = among_others();
     let outlet = Memory::new(10, true);
-    let live = start(FLOW, &["source"], &[outlet.clone()]);
+    let live = start(FLOW, &["source"], std::slice::from_ref(&outlet));
     let tap = live.probe.tap("source", "out", 2_000).expect("an output");
     let rest = std::thread::scope(|scope| {
         let reads = scope.spawn(|| outlet.rest());
