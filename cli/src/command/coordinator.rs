@@ -4,9 +4,10 @@ use super::client::runtime;
 use super::signals::Signals;
 use super::{hub, machine};
 use crate::args::CoordinatorArgs;
-use eyre::{Result, WrapErr};
+use eyre::{Result, WrapErr, eyre};
 use host::control::Timing;
 use host::coordinator::{Coordinator, News, Options};
+use host::link::OpenError;
 use host::logs::{Level, LogHub, Record};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +35,10 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
         state: machine::state_folder(args.state_dir.as_deref()),
         timing: Timing::default(),
     });
-    let coordinator = coordinator.await?;
+    let coordinator = coordinator.await.map_err(|error| match error {
+        OpenError::PortTaken { .. } => eyre!("{error} with `--port` (0 takes any free one)"),
+        other => other.into(),
+    })?;
     hub::say(&format!(
         "Listening for incoming daemon connection on {}",
         coordinator.port()
