@@ -19,6 +19,8 @@ use std::sync::Arc;
 pub struct Prepared {
     /// What runs.
     pub plan: Plan,
+    /// Each node's kind.
+    pub kinds: BTreeMap<NodeId, KindInfo>,
     /// Warnings only.
     pub warnings: Problems,
 }
@@ -50,17 +52,15 @@ pub fn prepare_share(
     let checked = check(descriptor, places, load, |plugin: &Arc<Plugin>| {
         plugin.info().clone()
     })?;
-    let chosen = checked
-        .kinds
-        .into_iter()
-        .filter_map(|(id, kind)| {
-            let plugin = checked.plugins.get(&id)?.clone();
-            Some((id, Chosen { plugin, kind }))
-        })
-        .collect();
-    match Plan::share(descriptor, &chosen, remote) {
+    let kinds = checked.kinds;
+    let chosen = kinds.iter().filter_map(|(id, kind)| {
+        let (plugin, kind) = (checked.plugins.get(id)?.clone(), kind.clone());
+        Some((id.clone(), Chosen { plugin, kind }))
+    });
+    match Plan::share(descriptor, &chosen.collect(), remote) {
         Ok(plan) => Ok(Prepared {
             plan,
+            kinds,
             warnings: checked.problems,
         }),
         Err(error) => {

@@ -1,11 +1,11 @@
-//! A dataflow on this machine alone: the engine, the log and the loader joined, without sockets.
+//! A dataflow's nodes in this process: the engine, the log and the loader joined, without sockets.
 //!
 //! Invariant: every line of the nodes, of their libraries and of the engine goes to the one hub. Absent: the command
-//! line, and other machines.
+//! line, and other machines' nodes (`daemon`).
 
 use crate::descriptor::{Descriptor, LogLevel, Node, Source};
 use crate::engine::{Command, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError};
-use crate::ids::{DataflowId, NodeId};
+use crate::ids::{DataflowId, MachineId, NodeId};
 use crate::logs::{Level, Limit, LogHub, Origin, Record, Rotation, Selection};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{self, Loader, LoaderOptions};
@@ -45,29 +45,77 @@ pub async fn run(
     hub: &LogHub,
     commands: Receiver<Command>,
 ) -> Result<Report, StartError> {
-    for node in &descriptor.nodes {
-        configure_log(hub, id, node);
-    }
-    let log = Arc::new(HubLog {
-        hub: hub.clone(),
-        id,
-    });
-    let dataflow = Dataflow::start(id, plan, log)?;
-    let mut feeds = JoinSet::new();
-    for input in dataflow.log_inputs() {
-        feeds.spawn(feed(hub.clone(), id, input));
-    }
-    for output in dataflow.log_outputs() {
-        feeds.spawn(send_lines(hub.clone(), id, output));
-    }
+    let log = DataflowLog::new(hub, id, None, &descriptor.nodes);
+    let dataflow = Dataflow::start(id, plan, log.for_engine())?;
+    let feeds = log.feed(&dataflow);
     let report = dataflow.run(commands).await;
-    feeds.abort_all();
-    hub.dataflow_ended(id.uuid());
+    drop(feeds);
+    log.ended();
     Ok(report)
 }
 
+/// The log of one dataflow.
+#[derive(Debug, Clone)]
+pub(crate) struct DataflowLog {
+    hub: LogHub,
+    id: DataflowId,
+    machine: Option<MachineId>,
+}
+
+/// Log lines on their way to the nodes that read them; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct Feeds(#[allow(dead_code)] JoinSet<()>); // Held for its end only.
+
+impl DataflowLog {
+    /// Prepares the hub for a dataflow's nodes on this machine.
+    pub fn new(hub: &LogHub, id: DataflowId, machine: Option<MachineId>, nodes: &[Node]) -> Self {
+        for node in nodes {
+            configure(hub, id, node);
+        }
+        let hub = hub.clone();
+        Self { hub, id, machine }
+    }
+
+    /// The engine's side of it.
+    pub fn for_engine(&self) -> Arc<dyn EngineLog> {
+        Arc::new(self.clone())
+    }
+
+    /// Feeds the dataflow's inputs and outputs of log lines with those of this machine's nodes. Within a runtime.
+    pub fn feed(&self, dataflow: &Dataflow) -> Feeds {
+        let mut feeds = JoinSet::new();
+        for input in dataflow.log_inputs() {
+            feeds.spawn(feed(self.hub.clone(), self.id, input));
+        }
+        for output in dataflow.log_outputs() {
+            feeds.spawn(send_lines(self.hub.clone(), self.id, output));
+        }
+        Feeds(feeds)
+    }
+
+    /// Says something about the dataflow, or about one of its nodes.
+    pub fn say(&self, level: Level, node: Option<&NodeId>, text: impl Into<String>) {
+        let record = Record::new(level, "dora", text);
+        self.hub.submit(record.by(self.origin(node)));
+    }
+
+    /// All has been said.
+    pub fn ended(&self) {
+        self.hub.dataflow_ended(self.id.uuid());
+    }
+
+    fn origin(&self, node: Option<&NodeId>) -> Origin {
+        Origin {
+            dataflow: Some(self.id.uuid()),
+            node: node.map(ToString::to_string),
+            machine: self.machine.as_ref().map(ToString::to_string),
+            ..Origin::default()
+        }
+    }
+}
+
 /// What a node's descriptor says of its log.
-fn configure_log(hub: &LogHub, id: DataflowId, node: &Node) {
+fn configure(hub: &LogHub, id: DataflowId, node: &Node) {
     if let Some(limit) = node.logs.min_level.and_then(limit_of) {
         hub.set_node_limit(id.uuid(), node.id.as_str(), limit);
     }
@@ -113,7 +161,7 @@ async fn send_lines(hub: LogHub, id: DataflowId, output: LogOutput) {
 }
 
 /// `stdout` stands for everything, printed lines included, which is what no limit means.
-fn limit_of(level: LogLevel) -> Option<Limit> {
+pub(crate) fn limit_of(level: LogLevel) -> Option<Limit> {
     let level = match level {
         LogLevel::Stdout => return None,
         LogLevel::Trace => Level::Trace,
@@ -125,34 +173,15 @@ fn limit_of(level: LogLevel) -> Option<Limit> {
     Some(Limit::to(level))
 }
 
-/// The engine's log of one dataflow, on the hub.
-struct HubLog {
-    hub: LogHub,
-    id: DataflowId,
-}
-
-impl HubLog {
-    fn origin(&self, node: Option<&NodeId>) -> Origin {
-        Origin {
-            dataflow: Some(self.id.uuid()),
-            node: node.map(ToString::to_string),
-            ..Origin::default()
-        }
-    }
-}
-
-impl EngineLog for HubLog {
+impl EngineLog for DataflowLog {
     fn node(&self, node: &NodeId, line: &LogLine<'_>) {
-        self.hub.submit(Record::logged(
-            line,
-            self.origin(Some(node)),
-            SystemTime::now(),
-        ));
+        let origin = self.origin(Some(node));
+        self.hub
+            .submit(Record::logged(line, origin, SystemTime::now()));
     }
 
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str) {
-        self.hub
-            .submit(Record::new(Level::from_number(level), "dora", text).by(self.origin(node)));
+        self.say(Level::from_number(level), node, text);
     }
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {

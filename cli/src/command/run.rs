@@ -39,7 +39,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 fn run_logged(args: &RunArgs, descriptor: &Descriptor, hub: &LogHub) -> Result<Report> {
     let loader = local::loader(hub);
     let places = Places::of_this_process(&[descriptor.folder()]);
-    let Prepared { plan, warnings } = launch::prepare(descriptor, &loader, &places)?;
+    let Prepared { plan, warnings, .. } = launch::prepare(descriptor, &loader, &places)?;
     print_warnings(&warnings);
     note_machines(descriptor);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -161,6 +161,13 @@ pub enum Action {
         /// Nodes and their inputs.
         inputs: Vec<(NodeId, PortName)>,
     },
+    /// Let no sender wait for the readers on a machine that is not heard of any more.
+    ForgetReaders {
+        /// The dataflow.
+        dataflow: DataflowId,
+        /// The machine.
+        machine: MachineId,
+    },
     /// Publish copies of an output's messages.
     Tap(TapRequest),
     /// No longer.

@@ -51,7 +51,8 @@ fn send_away(listener: &TcpListener, stop: &AtomicBool, hub: &LogHub) {
             Err(_) => std::thread::sleep(WAKE),
         }
         if !std::mem::replace(&mut said, true) {
-            let text = "a process has connected to the port for process nodes, which are not served yet";
+            let text =
+                "a process has connected to the port for process nodes, which are not served yet";
             hub.submit(Record::new(Level::Debug, "dora", text));
         }
     }

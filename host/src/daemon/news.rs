@@ -108,7 +108,11 @@ impl fmt::Display for News {
                 name,
                 failed,
             } => {
-                write!(f, "Dataflow {} has ended here", Shown(*dataflow, name.as_deref()))?;
+                write!(
+                    f,
+                    "Dataflow {} has ended here",
+                    Shown(*dataflow, name.as_deref())
+                )?;
                 match failed {
                     0 => Ok(()),
                     failed => write!(f, "; {} failed", counted(*failed, "node")),

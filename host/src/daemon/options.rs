@@ -69,10 +69,14 @@ pub struct Listening {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Relayed {
     /// It was told to listen on loopback, and the coordinator is on another machine.
-    #[error("it listens on loopback only, where daemons of other machines cannot reach it; see `--listen`")]
+    #[error(
+        "it listens on loopback only, where daemons of other machines cannot reach it; see `--listen`"
+    )]
     Loopback,
     /// Its address towards the coordinator is not known.
-    #[error("the address of this machine that leads to {coordinator} is not known ({reason}); see `--listen`")]
+    #[error(
+        "the address of this machine that leads to {coordinator} is not known ({reason}); see `--listen`"
+    )]
     NoAddress {
         /// The coordinator.
         coordinator: Address,
@@ -132,7 +136,9 @@ mod tests {
     #[test]
     fn a_daemon_listens_where_its_coordinator_is() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let here = |host: &str, listen: Option<&str>| listening(&Address::new(host, 53290), listen.map(at));
+        let here = |host: &str, listen: Option<&str>| {
+            listening(&Address::new(host, 53290), listen.map(at))
+        };
         let table = [
             ("127.0.0.1", None, "127.0.0.1:0", false),
             ("::1", None, "[::1]:0", false),
@@ -159,7 +165,11 @@ mod tests {
             ("10.0.0.1:1", true),
         ];
         for (address, beyond) in table {
-            assert_eq!(is_beyond_loopback(address.parse().unwrap()), beyond, "{address}");
+            assert_eq!(
+                is_beyond_loopback(address.parse().unwrap()),
+                beyond,
+                "{address}"
+            );
         }
     }
 }

@@ -284,7 +284,8 @@ impl State {
             if now < gone.since + self.timing.peer {
                 continue;
             }
-            if !std::mem::replace(&mut gone.lost, true) {
+            let newly = !std::mem::replace(&mut gone.lost, true);
+            if newly {
                 out.push(Action::Note(Note::PeerLost(machine.clone())));
             }
             for share in self.shares.values_mut() {
@@ -292,6 +293,12 @@ impl State {
                 let life = prepare.and_then(|prepare| prepare.placement.machines.get(machine));
                 if life == Some(epoch) {
                     share.peer_lost(machine, now);
+                    if newly && share.has_readers_on(machine) {
+                        out.push(Action::ForgetReaders {
+                            dataflow: share.status.dataflow,
+                            machine: machine.clone(),
+                        });
+                    }
                 }
             }
         }

@@ -88,8 +88,8 @@ impl Dataflow {
     }
 
     /// Adds readers outside this process to an output. `readers` says who they are, for messages: "input `a/b` on machine
-    /// `c`". What the node sends while it is made comes at once; see [`Plan::held`](super::Plan::held) for the rest. The
-    /// outlet is closed when the node has ended. `false` when there is no such output.
+    /// `c`". The outlet is closed when the node has ended; in a plan that is [`held`](super::Plan::held), it gets nothing
+    /// before the node goes. `false` when there is no such output.
     pub fn attach(
         &self,
         node: &NodeId,
@@ -101,7 +101,7 @@ impl Dataflow {
         let outputs = of_node.map(|node| node.shared.outputs.as_slice());
         let mut outputs = outputs.unwrap_or_default().iter();
         match outputs.find(|of| of.name == output.as_str()) {
-            Some(output) => output.route.attach(&Exit { outlet, readers }),
+            Some(output) => output.route.attach(Exit { outlet, readers }),
             None => return false,
         }
         true
@@ -181,9 +181,6 @@ impl Dataflow {
 
     fn go(&self, node: NodeIndex) {
         self.tell_of(node, NodeProgress::Running);
-        if let Some(running) = self.nodes.get(node) {
-            running.shared.let_go();
-        }
         self.order(node, Order::Go);
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Invariant: indices are right by construction, so the engine looks nothing up by name. Pure. Absent: threads.
 
+mod seating;
+
 use super::route::PATIENCE;
 use super::state::START_GRACE;
 use crate::descriptor::{Descriptor, InputSpec, Node, QueuePolicy, Restart, Source, ThreadPlace};
@@ -30,7 +32,9 @@ pub struct Plan {
     pub grace: Duration,
     /// A sender that has waited so long for a reader says so; at first 5 s.
     pub patience: Duration,
-    /// Once all nodes have been made, they wait for [`Command::Go`](super::Command::Go); at first `false`.
+    /// All nodes are made, and then wait for [`Command::Go`](super::Command::Go): until then no node takes a message, no
+    /// timer ticks and nodes' own threads wait in their first send. What a node sends while it is made waits in its
+    /// readers' queues, and before outlets. At first `false`.
     pub held: bool,
 }
 
@@ -271,91 +275,6 @@ impl Plan {
             node: sender,
             output: found.ok_or_else(missing)?,
         })
-    }
-
-    /// Gives every node a thread and every input its number there.
-    fn seat(&mut self, descriptor: &Descriptor) {
-        let mut named: HashMap<String, usize> = HashMap::new();
-        let mut worker_of: Vec<Option<usize>> = vec![None; self.nodes.len()];
-        for node in 0..self.nodes.len() {
-            self.worker_for(node, descriptor, &mut worker_of, &mut named);
-        }
-        for (node, worker) in worker_of.into_iter().enumerate() {
-            let worker = worker.unwrap_or_default();
-            let taken: usize = self.workers.get(worker).map_or(0, |planned| {
-                planned
-                    .nodes
-                    .iter()
-                    .filter_map(|node| self.nodes.get(*node))
-                    .map(|node| node.inputs.len())
-                    .sum()
-            });
-            if let Some(planned) = self.workers.get_mut(worker) {
-                planned.nodes.push(node);
-            }
-            if let Some(planned) = self.nodes.get_mut(node) {
-                planned.worker = worker;
-                for (i, input) in planned.inputs.iter_mut().enumerate() {
-                    input.slot = taken + i;
-                }
-            }
-        }
-    }
-
-    /// The thread of a node; one that is called inline has its sender's. The descriptor's checks exclude cycles of
-    /// such nodes.
-    fn worker_for(
-        &mut self,
-        node: NodeIndex,
-        descriptor: &Descriptor,
-        worker_of: &mut Vec<Option<usize>>,
-        named: &mut HashMap<String, usize>,
-    ) -> usize {
-        if let Some(Some(known)) = worker_of.get(node) {
-            return *known;
-        }
-        let Some(spec) = descriptor.nodes.get(node) else {
-            return 0;
-        };
-        let sender = || {
-            let inputs = self
-                .nodes
-                .get(node)
-                .map(|node| node.inputs.as_slice())
-                .unwrap_or_default();
-            inputs.iter().find_map(|input| match input.from {
-                From::Output { node, .. } => Some(node),
-                _ => None,
-            })
-        };
-        let worker = match spec.thread_place() {
-            ThreadPlace::Sender => match sender() {
-                Some(sender) => self.worker_for(sender, descriptor, worker_of, named),
-                None => self.new_worker(spec.id.to_string(), &spec.cpu_affinity),
-            },
-            ThreadPlace::Own => self.new_worker(spec.id.to_string(), &spec.cpu_affinity),
-            ThreadPlace::Shared(name) => match named.get(name.as_str()) {
-                Some(worker) => *worker,
-                None => {
-                    let worker = self.new_worker(name.to_string(), &spec.cpu_affinity);
-                    named.insert(name.to_string(), worker);
-                    worker
-                }
-            },
-        };
-        if let Some(slot) = worker_of.get_mut(node) {
-            *slot = Some(worker);
-        }
-        worker
-    }
-
-    fn new_worker(&mut self, name: String, cpu_affinity: &[usize]) -> usize {
-        self.workers.push(PlannedWorker {
-            name,
-            nodes: Vec::new(),
-            cpu_affinity: cpu_affinity.to_vec(),
-        });
-        self.workers.len() - 1
     }
 }
 

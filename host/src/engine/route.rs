@@ -3,16 +3,22 @@
 //! Invariant: a table is never edited; it is replaced as a whole, so a sender reads it without a lock and a tap costs
 //! the senders that have none nothing. Messages to one reader keep their order. Absent: threads and what readers do.
 
+mod exit;
+mod tap;
+
+pub use exit::Exit;
+pub use tap::{Tap, Tapped};
+
 use super::inline;
 use super::mailbox::{Mailbox, Pushed, Slot};
-use super::remote::{Outlet, OutletPushed};
+use super::remote::OutletPushed;
 use super::seat::{Awaited, SeatHandle};
 use arc_swap::ArcSwap;
+use exit::Kept;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::message::Message;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A sender that has waited so long for a reader says so.
@@ -24,7 +30,9 @@ pub struct Route {
     table: ArcSwap<Table>,
     sent: AtomicU64,
     /// Messages that an outlet did not take.
-    unsent: AtomicU64,
+    unsent: Arc<AtomicU64>,
+    /// Ways out that keep their messages while the route is held.
+    kept: Mutex<Vec<Arc<Kept>>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -57,15 +65,6 @@ pub enum Reader {
     Tap(Tap),
 }
 
-/// A way out of this process.
-#[derive(Debug, Clone)]
-pub struct Exit {
-    /// Who takes the messages.
-    pub outlet: Arc<dyn Outlet>,
-    /// Who reads, for messages: "input `a/b` on machine `c`".
-    pub readers: Arc<str>,
-}
-
 /// An input in a mailbox.
 #[derive(Debug, Clone)]
 pub struct Target {
@@ -75,28 +74,6 @@ pub struct Target {
     pub slot: Slot,
     /// Node and input as `node/input`, for messages.
     pub name: Arc<str>,
-}
-
-/// One who looks on: bounded, never waited for.
-#[derive(Debug, Clone)]
-pub struct Tap {
-    sender: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
-}
-
-/// The receiving end of a tap. Dropping it detaches the tap at the next message.
-#[derive(Debug)]
-pub struct Tapped {
-    /// The messages.
-    pub messages: Receiver<Message>,
-    dropped: Arc<AtomicU64>,
-}
-
-impl Tapped {
-    /// Messages that were dropped because the receiver was slow.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
 }
 
 impl Route {
@@ -119,23 +96,40 @@ impl Route {
         }
     }
 
-    /// Lets messages pass, if they were held.
-    pub fn let_go(&self) {
-        if self.table.load().phase == Phase::Held {
-            self.table.rcu(|table| {
-                let mut table = Table::clone(table);
-                if table.phase == Phase::Held {
-                    table.phase = Phase::Open;
-                }
-                table
-            });
+    /// Lets messages pass, if they were held; those that were kept go first. On the node's thread: waits for readers as
+    /// [`Route::send`] does.
+    pub fn let_go(&self, sender: &SeatHandle) {
+        if self.table.load().phase != Phase::Held {
+            return;
         }
+        for kept in std::mem::take(&mut *self.kept()) {
+            while let Some(message) = kept.next() {
+                self.leave(&kept.exit, message, sender);
+            }
+        }
+        self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            if table.phase == Phase::Held {
+                table.phase = Phase::Open;
+            }
+            table
+        });
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds readers outside this process. When the source has ended, the outlet is closed at once.
-    pub fn attach(&self, exit: &Exit) {
-        if !self.add(&Reader::Outlet(exit.clone())) {
-            exit.outlet.close();
+    pub fn attach(&self, mut exit: Exit) {
+        if self.table.load().phase == Phase::Held {
+            let kept = Arc::new(Kept::new(exit.clone(), self.unsent.clone()));
+            self.kept().push(kept.clone());
+            exit.outlet = kept;
+        }
+        let outlet = exit.outlet.clone();
+        if !self.add(&Reader::Outlet(exit)) {
+            outlet.close();
         }
     }
 
@@ -153,13 +147,9 @@ impl Route {
 
     /// Adds one who looks on, with room for `capacity` messages. When the source has ended, none will come.
     pub fn tap(&self, capacity: usize) -> Tapped {
-        let (sender, messages) = sync_channel(capacity.max(1));
-        let dropped = Arc::new(AtomicU64::new(0));
-        self.add(&Reader::Tap(Tap {
-            sender,
-            dropped: dropped.clone(),
-        }));
-        Tapped { messages, dropped }
+        let (tap, tapped) = Tap::new(capacity);
+        self.add(&Reader::Tap(tap));
+        tapped
     }
 
     /// Hands a message to every reader. `sender` waits for readers with the policy `backpressure`.
@@ -233,8 +223,8 @@ impl Route {
         }
     }
 
-    /// Whether a message may pass although the route is not open. Waits for that on threads of the node's own; a callback,
-    /// which makes the node, is not kept from ending.
+    /// Whether a message may pass although the route is not open. Waits for that on threads of the node's own; the callback
+    /// that makes the node must end, so what it sends waits at the readers.
     #[cold]
     fn passes(&self, sender: &SeatHandle) -> bool {
         if !sender.is_in_callback() {
@@ -296,28 +286,6 @@ impl Route {
                 phase: table.phase,
             }
         });
-    }
-}
-
-impl Tap {
-    /// A tap whose receiver was dropped has been marked by the send that noticed.
-    fn is_gone(&self) -> bool {
-        self.dropped.load(Ordering::Relaxed) == u64::MAX
-    }
-
-    /// `false` when the receiver is gone.
-    fn push(&self, message: Message) -> bool {
-        match self.sender.try_send(message) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(TrySendError::Disconnected(_)) => {
-                self.dropped.store(u64::MAX, Ordering::Relaxed);
-                return false;
-            }
-        }
-        true
     }
 }
 

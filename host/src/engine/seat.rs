@@ -130,15 +130,6 @@ impl SeatShared {
         *lock(&self.held) = true;
     }
 
-    /// They may send.
-    pub fn let_go(&self) {
-        for output in &self.outputs {
-            output.route.let_go();
-        }
-        *lock(&self.held) = false;
-        self.let_go.notify_all();
-    }
-
     /// Whether the node has been told to stop or has ended: it sends nothing any more.
     pub fn is_stopping(&self) -> bool {
         self.sender.load(Ordering::Acquire) & 1 == 1
@@ -255,6 +246,16 @@ impl SeatHandle {
     /// Whether this thread runs a callback of the node.
     pub fn is_in_callback(&self) -> bool {
         std::ptr::eq(CALLED.get(), Arc::as_ptr(&self.shared))
+    }
+
+    /// Lets messages of the node pass, if they were held: first what was kept, then what its own threads send. On the
+    /// node's thread.
+    pub fn let_go(&self) {
+        for output in &self.shared.outputs {
+            output.route.let_go(self);
+        }
+        *lock(&self.shared.held) = false;
+        self.shared.let_go.notify_all();
     }
 
     /// Waits until the node is let go or told to stop.

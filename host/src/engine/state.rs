@@ -4,61 +4,13 @@
 //! dataflow is over when all nodes have ended, or when the grace period after a stop has. No I/O, no clock of its own:
 //! `now` is the time since the start. Absent: how an action is carried out.
 
+mod ending;
+
+pub use ending::Ending;
+
 use super::plan::NodeIndex;
 use crate::descriptor::{Restart, RestartPolicy};
-use plugin_abi::hosting::NodeFailure;
 use std::time::Duration;
-
-/// How an instance ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// By itself, or because all its inputs are closed.
-    Finished,
-    /// It was told to.
-    Stopped,
-    /// With an error or a panic.
-    Failed {
-        /// Why.
-        failure: NodeFailure,
-        /// The input whose message it took last.
-        last_input: Option<String>,
-    },
-    /// It could not be made.
-    NotCreated(NodeFailure),
-    /// It did not stop within the grace period.
-    Stuck,
-}
-
-impl std::fmt::Display for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Finished => f.write_str("finished"),
-            Self::Stopped => f.write_str("stopped"),
-            Self::Failed {
-                failure,
-                last_input,
-            } => {
-                write!(f, "failed: {failure}")?;
-                match last_input {
-                    Some(input) => write!(f, " (last input: `{input}`)"),
-                    None => Ok(()),
-                }
-            }
-            Self::NotCreated(failure) => write!(f, "could not be made: {failure}"),
-            Self::Stuck => f.write_str("did not stop in time"),
-        }
-    }
-}
-
-impl Ending {
-    /// Whether the dataflow has failed because of it.
-    pub fn is_failure(&self) -> bool {
-        matches!(
-            self,
-            Self::Failed { .. } | Self::NotCreated(_) | Self::Stuck
-        )
-    }
-}
 
 /// What the state machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

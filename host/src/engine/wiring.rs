@@ -12,7 +12,7 @@ use super::route::{Reader, Route, Target};
 use super::state::NodeSpec;
 use super::timers::Timer;
 use crate::descriptor::Source;
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PortName};
 use plugin_abi::message::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ fn log_outputs(plan: &Plan, routes: &[Vec<Arc<Route>>], clock: &Arc<Clock>) -> V
 pub struct LogInput {
     /// The reading node.
     pub node: NodeId,
+    /// Its input.
+    pub input: PortName,
     /// Which lines it reads.
     pub source: Source,
     target: Target,
@@ -200,6 +202,7 @@ impl Readers {
                 let (node, source, clock) = (node.id.clone(), source.clone(), clock.clone());
                 self.logs.push(LogInput {
                     node,
+                    input: input.name.clone(),
                     source,
                     target,
                     clock,

@@ -349,6 +349,7 @@ impl Seat {
     /// Begins to take messages. A new instance hears first what has closed before.
     fn go(&mut self) -> Option<Ending> {
         self.instance.as_ref()?;
+        SeatHandle::new(self.spec.shared.clone(), self.restart_count).let_go();
         self.going = true;
         self.heard.fill(Instant::now());
         let closed: Vec<u32> = (0..self.closed.len() as u32)

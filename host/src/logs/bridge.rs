@@ -2,8 +2,9 @@
 //!
 //! Invariant: a line names the node and the dataflow that its event or the innermost open span names, in fields
 //! `node` and `dataflow`. Spans are kept by name only, to say where a line comes from. Events of other crates count
-//! from warnings on, until debug is asked for: what they call information is seldom information for a user. Absent:
-//! plugins' events, which the plugin's own library sends.
+//! from warnings on, until debug is asked for: what they call information is seldom information for a user. Of the
+//! network's engine only errors count: `link` says in its own words what does not work. Absent: plugins' events, which
+//! the plugin's own library sends.
 
 use super::hub::LogHub;
 use super::level::Level;
@@ -105,6 +106,14 @@ impl About {
     }
 }
 
+/// From where on another crate's events count.
+fn foreign_limit(target: &str) -> Level {
+    match target.starts_with("zenoh") {
+        true => Level::Error,
+        false => Level::Warn,
+    }
+}
+
 fn level_of(metadata: &Metadata<'_>) -> Level {
     match *metadata.level() {
         tracing_core::Level::ERROR => Level::Error,
@@ -126,7 +135,7 @@ impl Subscriber for Bridge {
         let limit = if limit >= Level::Debug.number() || self.is_ours(metadata.target()) {
             limit
         } else {
-            limit.min(Level::Warn.number())
+            limit.min(foreign_limit(metadata.target()).number())
         };
         level_of(metadata).number() <= limit
     }
@@ -338,9 +347,11 @@ mod tests {
     #[test]
     fn other_crates_count_from_warnings_on() {
         let speak = || {
-            tracing::info!(target: "zenoh::net", "chatter");
+            tracing::info!(target: "other::net", "chatter");
             tracing::info!(target: "hosting", "another crate");
-            tracing::warn!(target: "zenoh::net", "warning");
+            tracing::warn!(target: "other::net", "warning");
+            tracing::warn!(target: "zenoh_transport::unicast", "the engine's");
+            tracing::error!(target: "zenoh_transport::unicast", "its error");
             tracing::info!(target: "dora", "ours");
         };
         let messages = |level| {
@@ -350,11 +361,18 @@ mod tests {
                 .map(|record| record.message)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(messages(Level::Info), ["warning", "ours"]);
-        assert_eq!(messages(Level::Error), [""; 0]);
+        assert_eq!(messages(Level::Info), ["warning", "its error", "ours"]);
+        assert_eq!(messages(Level::Error), ["its error"]);
         assert_eq!(
             messages(Level::Debug),
-            ["chatter", "another crate", "warning", "ours"]
+            [
+                "chatter",
+                "another crate",
+                "warning",
+                "the engine's",
+                "its error",
+                "ours"
+            ]
         );
     }
 

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 mod contention;
 mod model;
+mod taken;
 
 /// No test waits longer.
 const DEADLINE: Duration = Duration::from_secs(60);

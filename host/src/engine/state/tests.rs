@@ -204,6 +204,163 @@ fn a_node_that_cannot_be_made_starts_nothing() {
     );
 }
 
+/// Plays a script from the beginning of a dataflow of these nodes that is held.
+fn held(title: &str, nodes: &[NodeSpec], steps: &[Step<'_>]) -> State {
+    let mut state = State::new(nodes.to_vec(), false, START_GRACE).held(true);
+    play(title, &mut state, steps);
+    state
+}
+
+#[test]
+fn nobody_goes_before_somebody_says_so() {
+    held(
+        "after all have been made",
+        &[plain(), plain()],
+        &[
+            (1, created(0), &[]),
+            (2, created(1), &["made"]),
+            (900, Event::Time, &[]),
+            (901, Event::Go, &["go 0", "go 1", "started"]),
+            (902, Event::Go, &[]),
+        ],
+    );
+    held(
+        "before the last has been made",
+        &[plain(), plain()],
+        &[
+            (1, created(0), &[]),
+            (2, Event::Go, &[]),
+            (3, created(1), &["made", "go 0", "go 1", "started"]),
+        ],
+    );
+    script(
+        "nothing is held",
+        &[plain(), plain()],
+        &[
+            (1, created(0), &[]),
+            (2, Event::Go, &[]),
+            (3, created(1), &["made", "go 0", "go 1", "started"]),
+            (4, Event::Go, &[]),
+        ],
+    );
+}
+
+#[test]
+fn nodes_may_end_while_they_are_held() {
+    held(
+        "one of two",
+        &[plain(), plain()],
+        &[
+            (1, created(0), &[]),
+            (2, created(1), &["made"]),
+            (3, ended(0, failed()), &["retire 0 failed"]),
+            (4, Event::Go, &["go 1", "started"]),
+        ],
+    );
+    held(
+        "both",
+        &[plain(), plain()],
+        &[
+            (1, created(0), &[]),
+            (2, created(1), &["made"]),
+            (3, ended(0, Ending::Finished), &["retire 0 finished"]),
+            (
+                4,
+                ended(1, Ending::Finished),
+                &["retire 1 finished", "over"],
+            ),
+            (5, Event::Go, &[]),
+        ],
+    );
+    held(
+        "one is made again, before and after the others go",
+        &[plain(), with(10, None, None, None)],
+        &[
+            (1, created(0), &[]),
+            (2, created(1), &["made"]),
+            (3, ended(1, failed()), &["failed 1: again in 10"]),
+            (13, Event::Time, &["create 1#1"]),
+            (14, created(1), &[]),
+            (15, ended(1, failed()), &["failed 1: again in 20"]),
+            (35, Event::Time, &["create 1#2"]),
+            (36, Event::Go, &["go 0", "started"]),
+            (37, created(1), &["go 1"]),
+        ],
+    );
+    held(
+        "one cannot be made again, which is no failure of the start any more",
+        &[plain(), with(10, None, None, None)],
+        &[
+            (1, created(0), &[]),
+            (2, created(1), &["made"]),
+            (3, ended(1, failed()), &["failed 1: again in 10"]),
+            (13, Event::Time, &["create 1#1"]),
+            (
+                14,
+                ended(1, Ending::NotCreated(failure())),
+                &["not created 1: again in 20"],
+            ),
+            (15, Event::Go, &["go 0", "started"]),
+        ],
+    );
+}
+
+#[test]
+fn what_is_held_can_be_ended() {
+    let begin: &[Step<'_>] = &[(1, created(0), &[]), (2, created(1), &["made"])];
+    let nodes = [plain(), plain()];
+    let mut state = held("a stop", &nodes, begin);
+    play(
+        "a stop",
+        &mut state,
+        &[
+            (3, stop(100), &["stop 0", "stop 1"]),
+            (4, Event::Go, &[]),
+            (5, ended(0, Ending::Stopped), &["retire 0 stopped"]),
+            (6, ended(1, Ending::Stopped), &["retire 1 stopped", "over"]),
+        ],
+    );
+    let mut state = held("a stop that one does not obey", &nodes, begin);
+    play(
+        "a stop that one does not obey",
+        &mut state,
+        &[
+            (3, stop(100), &["stop 0", "stop 1"]),
+            (5, ended(0, Ending::Stopped), &["retire 0 stopped"]),
+            (103, Event::Time, &["retire 1 stuck", "over"]),
+        ],
+    );
+    let mut state = held("abandoned", &nodes, begin);
+    let over: &[&str] = &["retire 0 stuck", "retire 1 stuck", "over"];
+    play("abandoned", &mut state, &[(3, Event::Abandon, over)]);
+    held(
+        "a stop before all have been made: nothing is said to be made",
+        &nodes,
+        &[
+            (1, created(0), &[]),
+            (2, stop(100), &["stop 0", "stop 1"]),
+            (3, created(1), &[]),
+            (4, Event::Go, &[]),
+            (5, ended(1, Ending::Stopped), &["retire 1 stopped"]),
+            (6, ended(0, Ending::Stopped), &["retire 0 stopped", "over"]),
+        ],
+    );
+    held(
+        "a node cannot be made",
+        &nodes,
+        &[
+            (1, created(0), &[]),
+            (
+                2,
+                ended(1, Ending::NotCreated(failure())),
+                &["retire 1 not created", "stop 0"],
+            ),
+            (3, Event::Go, &[]),
+            (4, ended(0, Ending::Stopped), &["retire 0 stopped", "over"]),
+        ],
+    );
+}
+
 #[test]
 fn restart_policies_say_after_which_endings() {
     use RestartPolicy::{Always, Never, OnFailure};

@@ -1,6 +1,8 @@
 //! Random operations, compared with a model that is too simple to be wrong.
 
+use super::taken::Heard;
 use super::*;
+use std::sync::Arc;
 
 const RUNS: u64 = 3_000;
 const STEPS: usize = 120;
@@ -47,7 +49,9 @@ impl Model {
 
 struct Run {
     random: fastrand::Rng,
-    mailbox: Mailbox,
+    mailbox: Arc<Mailbox>,
+    /// Of each input that has a listener, what that has heard.
+    heard: Vec<Option<Heard>>,
     lent: Lent,
     models: Vec<Model>,
     orders: VecDeque<usize>,
@@ -61,8 +65,17 @@ impl Run {
             .map(|_| Model::new(&mut random))
             .collect();
         let inputs = models.iter().map(|model| (model.capacity, model.policy));
+        let mailbox = Arc::new(Mailbox::new(inputs));
+        let heard = (0..models.len()).map(|at| {
+            random.bool().then(|| {
+                let heard = Heard::default();
+                heard.listen(&mailbox, Slot(at));
+                heard
+            })
+        });
         Self {
-            mailbox: Mailbox::new(inputs),
+            heard: heard.collect(),
+            mailbox,
             random,
             lent: Lent::default(),
             models,
@@ -106,7 +119,10 @@ impl Run {
             DropOldest | DropNewest => Pushed::Dropped,
         };
         // What was lent takes room until the reader has had all of it.
-        let lent = pushed == Pushed::Full && model.policy == Backpressure && !model.shut;
+        let lent = pushed == Pushed::Full
+            && model.policy == Backpressure
+            && !model.shut
+            && self.heard[at].is_none();
         assert!(pushed == expected || lent, "{pushed:?}, not {expected:?}");
         assert_eq!(back.is_some(), pushed == Pushed::Full);
         model.pushed += u64::from(pushed != Pushed::Full);
@@ -201,6 +217,10 @@ impl Run {
             assert_eq!(count, expected, "input {at}");
             let sum = count.taken + count.dropped + count.discarded + count.queued;
             assert_eq!(sum, model.pushed);
+            if let Some(heard) = &self.heard[at] {
+                let left = model.taken + model.dropped;
+                assert_eq!(heard.sums(), (left, usize::from(model.shut)), "input {at}");
+            }
         }
     }
 }

@@ -27,6 +27,9 @@ struct World {
     /// Events to come, by time and a number that keeps them apart.
     coming: BTreeMap<(Duration, u64), Event>,
     next: u64,
+    /// Nobody may go yet.
+    held: bool,
+    made: bool,
     over: bool,
 }
 
@@ -35,21 +38,30 @@ impl World {
         let mut random = fastrand::Rng::with_seed(seed);
         let nodes: Vec<_> = (0..random.usize(1..6)).map(|_| spec(&mut random)).collect();
         let count = nodes.len();
+        let held = random.bool();
         let mut world = Self {
             seed,
             state: State::new(
                 nodes,
                 random.bool(),
                 Duration::from_millis(random.u64(0..2_000)),
-            ),
+            )
+            .held(held),
             random,
             now: Duration::ZERO,
             threads: vec![Thread::Nothing; count],
             retired: vec![None; count],
             coming: BTreeMap::new(),
             next: 0,
+            held,
+            made: false,
             over: false,
         };
+        // Sometimes nobody lets them go, sometimes twice.
+        for _ in 0..world.random.usize(0..3) {
+            let within = if world.random.bool() { 150 } else { 15_000 };
+            world.comes(within, Event::Go);
+        }
         for _ in 0..world.random.usize(0..3) {
             let event = match world.random.u8(0..4) {
                 0 => Event::Abandon,
@@ -121,8 +133,17 @@ impl World {
                     self.threads[*node] = Thread::Ready;
                 }
             }
-            Event::Ended(node, ..) | Event::Lost(node, _) => self.threads[*node] = Thread::Nothing,
-            Event::Go | Event::Stop { .. } | Event::Abandon | Event::Time => {}
+            Event::Ended(node, ..) | Event::Lost(node, _) => {
+                self.threads[*node] = Thread::Nothing;
+                // One end is all that it has.
+                let node = *node;
+                self.coming.retain(|_, event| match event {
+                    Event::Ended(of, ..) | Event::Lost(of, _) => *of != node,
+                    _ => true,
+                });
+            }
+            Event::Go => self.held = false,
+            Event::Stop { .. } | Event::Abandon | Event::Time => {}
         }
     }
 
@@ -150,8 +171,18 @@ impl World {
                     self.alive(node);
                     self.retired[node] = Some(ending);
                 }
-                Action::Made => {}
+                Action::Made => {
+                    assert!(!self.made, "made twice: {}", self.where_it_is());
+                    assert!(!self.state.is_stopping(), "{}", self.where_it_is());
+                    assert!(
+                        !self.threads.contains(&Thread::Creating),
+                        "{}",
+                        self.where_it_is()
+                    );
+                    self.made = true;
+                }
                 Action::Started => {
+                    assert!(self.made && !self.held, "{}", self.where_it_is());
                     assert!(!self.state.is_stopping(), "{}", self.where_it_is());
                 }
                 Action::Over => self.over = true,
@@ -182,14 +213,29 @@ impl World {
         match self.random.u8(0..20) {
             0 => {}
             1 => self.comes(100, ended(node, Ending::NotCreated(failure()))),
-            _ => self.comes(100, created(node)),
+            _ => {
+                self.comes(100, created(node));
+                if self.held && self.random.u8(0..4) == 0 {
+                    self.ends_while_held(node);
+                }
+            }
         }
+    }
+
+    /// A thread of the node's own may end it before it has been let go, but not before it has been made.
+    fn ends_while_held(&mut self, node: NodeIndex) {
+        let ending = self.ending();
+        let after = self.now + Duration::from_millis(100 + self.random.u64(0..5_000));
+        self.next += 1;
+        self.coming
+            .insert((after, self.next), Event::Ended(node, ending, false));
     }
 
     fn go(&mut self, node: NodeIndex) {
         self.alive(node);
         assert!(!self.state.is_stopping(), "{}", self.where_it_is());
         assert_eq!(self.threads[node], Thread::Ready, "{}", self.where_it_is());
+        assert!(self.made && !self.held, "{}", self.where_it_is());
         self.threads[node] = Thread::Running;
         let ending = self.ending();
         match self.random.u8(0..10) {

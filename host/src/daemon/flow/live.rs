@@ -1,0 +1,226 @@
+//! The life of a dataflow: set up, looked for, let go, ended.
+
+use super::inputs::Inputs;
+use super::log_lines::LogLines;
+use super::outputs::Outputs;
+use super::{Context, FlowError, FlowNews, FlowOrder, FlowSpec, Teller, not_made};
+use crate::control::{NodeState, NodeStatus};
+use crate::daemon::event::Local;
+use crate::daemon::inbox::In;
+use crate::daemon::latest::Latest;
+use crate::daemon::report::{node_end, node_row};
+use crate::engine::{Command, Dataflow, NodeProgress, Progress};
+use crate::ids::{MachineId, NodeId};
+use crate::local::{DataflowLog, Feeds};
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// Commands to the engine that wait.
+const COMMANDS: usize = 16;
+/// News of missing readers that wait.
+const ROUNDS: usize = 4;
+/// How long the last messages may take to leave the machine.
+const SEND: Duration = Duration::from_secs(1);
+/// How long the last log lines may.
+const LINES: Duration = Duration::from_millis(1_500);
+
+/// Runs a dataflow to its end, on its thread.
+pub(super) fn run(spec: FlowSpec, orders: mpsc::Receiver<FlowOrder>, teller: &Teller) {
+    let nodes = || spec.checked.nodes.iter().map(|node| node.id.clone());
+    let (nodes, machine) = (nodes().collect(), spec.machine.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let over = match { runtime }.enable_time().build() {
+        Ok(runtime) => {
+            let over = runtime.block_on(async {
+                match Live::set_up(spec, teller).await {
+                    Ok(live) => live.run(orders, teller).await,
+                    Err(error) => not_made(nodes, &machine, &error),
+                }
+            });
+            // Nothing of it is waited for: what a plugin holds up is its own.
+            runtime.shutdown_background();
+            over
+        }
+        Err(error) => not_made(nodes, &machine, &FlowError::Thread(error)),
+    };
+    // As in `Teller::tell`.
+    let _ = teller
+        .inbox
+        .blocking_send(In::Flow(teller.id, FlowNews::Local(over)));
+}
+
+/// The parts of a dataflow.
+struct Live {
+    machine: MachineId,
+    search: Duration,
+    dataflow: Dataflow,
+    inputs: Inputs,
+    outputs: Outputs,
+    lines: LogLines,
+    feeds: Feeds,
+    log: DataflowLog,
+    progress: Arc<Told>,
+}
+
+/// What the engine has told.
+struct Told {
+    nodes: Latest<NodeId, NodeStatus>,
+    made: Notify,
+}
+
+impl Live {
+    async fn set_up(spec: FlowSpec, teller: &Teller) -> Result<Self, FlowError> {
+        let nodes = &spec.checked.nodes;
+        let log = DataflowLog::new(&spec.hub, spec.id, Some(spec.machine.clone()), nodes);
+        let context = Context {
+            id: spec.id,
+            machine: spec.machine,
+            link: spec.link,
+            hub: spec.hub,
+            log: log.clone(),
+        };
+        let mut dataflow = Dataflow::start(spec.id, &spec.checked.plan, log.for_engine())?;
+        let progress = Arc::new(Told {
+            nodes: Latest::new(nodes.len()),
+            made: Notify::new(),
+        });
+        let told = progress.clone();
+        dataflow.watch(Box::new(move |progress| told.take(progress)));
+        let inputs = Inputs::read(&context, &spec.edges, dataflow.remote_inputs())?;
+        let outputs = Outputs::attach(&context, &spec.edges, &dataflow)?;
+        let lines = LogLines::start(&context, &spec.edges, &dataflow, outputs.sender())?;
+        let feeds = log.feed(&dataflow);
+        teller.tell(FlowNews::Probe(dataflow.probe())).await;
+        Ok(Self {
+            machine: context.machine,
+            search: spec.search,
+            dataflow,
+            inputs,
+            outputs,
+            lines,
+            feeds,
+            log,
+            progress,
+        })
+    }
+
+    async fn run(self, mut orders: mpsc::Receiver<FlowOrder>, teller: &Teller) -> Local {
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let report = {
+            let around = async {
+                tokio::join!(
+                    link(&self.outputs, self.search, teller),
+                    tell_progress(&self.progress, teller),
+                    tell_made(&self.progress, teller),
+                    obey(&mut orders, &commands, &self.inputs, &self.outputs),
+                )
+            };
+            tokio::select! {
+                report = self.dataflow.run(receiver) => report,
+                (never, ..) = around => match never {},
+            }
+        };
+        for (node, status) in self.progress.nodes.take() {
+            teller.local(Local::Node { node, status }).await;
+        }
+        drop(self.feeds);
+        self.inputs.end();
+        tokio::join!(self.outputs.end(SEND), self.lines.end(LINES));
+        self.log.ended();
+        let rows = report
+            .nodes
+            .iter()
+            .map(|node| node_row(node, &self.machine));
+        Local::Over {
+            rows: rows.collect(),
+            took: report.took,
+        }
+    }
+}
+
+impl Told {
+    fn take(&self, progress: Progress) {
+        match progress {
+            Progress::Made => self.made.notify_one(),
+            Progress::Node {
+                node,
+                state,
+                restarts,
+            } => {
+                let state = match state {
+                    NodeProgress::Running => NodeState::Running,
+                    NodeProgress::Restarting => NodeState::Restarting,
+                    NodeProgress::Ended(ending) => NodeState::Ended(node_end(&ending)),
+                };
+                self.nodes.put(node, NodeStatus { state, restarts });
+            }
+        }
+    }
+}
+
+// None of these ends before the dataflow does.
+
+/// Looks for the readers elsewhere.
+async fn link(outputs: &Outputs, search: Duration, teller: &Teller) -> Infallible {
+    let (tell, mut rounds) = mpsc::channel(ROUNDS);
+    let telling = async {
+        while let Some(missing) = rounds.recv().await {
+            teller.local(Local::Missing(missing)).await;
+        }
+    };
+    let (missing, ()) = tokio::join!(outputs.find_readers(search, tell), telling);
+    teller
+        .local(match missing.is_empty() {
+            true => Local::Linked,
+            false => Local::NotLinked(missing),
+        })
+        .await;
+    pending().await
+}
+
+async fn tell_made(told: &Told, teller: &Teller) -> Infallible {
+    told.made.notified().await;
+    teller.local(Local::Made).await;
+    pending().await
+}
+
+async fn tell_progress(told: &Told, teller: &Teller) -> Infallible {
+    loop {
+        for (node, status) in told.nodes.next().await {
+            teller.local(Local::Node { node, status }).await;
+        }
+    }
+}
+
+async fn obey(
+    orders: &mut mpsc::Receiver<FlowOrder>,
+    commands: &mpsc::Sender<Command>,
+    inputs: &Inputs,
+    outputs: &Outputs,
+) -> Infallible {
+    while let Some(order) = orders.recv().await {
+        let command = match order {
+            FlowOrder::Go => Command::Go,
+            FlowOrder::Stop { grace } => Command::Stop { grace },
+            FlowOrder::Abandon => Command::Abandon,
+            FlowOrder::CloseInputs(closed) => {
+                for (node, input) in closed {
+                    inputs.close(node, input);
+                }
+                continue;
+            }
+            FlowOrder::Forget(machine) => {
+                outputs.forget(&machine);
+                continue;
+            }
+        };
+        // An engine that has ended takes no commands, which is as well.
+        let _ = commands.send(command).await;
+    }
+    // Nobody is left to give orders.
+    let _ = commands.send(Command::Abandon).await;
+    pending().await
+}
