@@ -376,21 +376,22 @@ impl Daemon {
     }
 
     fn serve(&mut self, coordinator: Epoch, news: &mut impl FnMut(News)) -> Result<(), LinkError> {
-        if self.parts.served.is_none() {
-            let key = Key::at_daemon(&self.machine, self.epoch);
-            let inbox = self.inbox.0.clone();
-            let served = self
-                .link
-                .serve(&key, "request", move |request, call| match request {
-                    Ok(request) => {
-                        // Without room the call is dropped, which its asker is told.
-                        let _ = inbox.try_send(In::Asked(Box::new(request), call));
-                    }
-                    Err(fault) => call.reply("reply", &DaemonReply::NotUnderstood(fault)),
-                })?;
-            let token = self.link.show(&self.me())?;
-            self.parts.served = Some((served, token));
-        }
+        // Anew each time: after a connection was lost and has come back, what was declared before may not be known at the
+        // other end. The old goes first, or nothing would be declared.
+        self.parts.served = None;
+        let key = Key::at_daemon(&self.machine, self.epoch);
+        let inbox = self.inbox.0.clone();
+        let served = self
+            .link
+            .serve(&key, "request", move |request, call| match request {
+                Ok(request) => {
+                    // Without room the call is dropped, which its asker is told.
+                    let _ = inbox.try_send(In::Asked(Box::new(request), call));
+                }
+                Err(fault) => call.reply("reply", &DaemonReply::NotUnderstood(fault)),
+            })?;
+        let token = self.link.show(&self.me())?;
+        self.parts.served = Some((served, token));
         if self.parts.connected.replace(coordinator) != Some(coordinator) {
             news(News::Connected(self.coordinator.clone()));
         }
