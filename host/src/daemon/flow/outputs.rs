@@ -1,7 +1,7 @@
 //! Outputs that nodes of other machines read.
 //!
 //! Invariant: an output is published once, however many read it. One that makes its sender wait has a thread of its
-//! own, so that nothing else waits with it. Absent: the queue before the start (`exit`).
+//! own, so that nothing else waits with it.
 
 use super::exit::Exit;
 use super::losses::Losses;
@@ -67,7 +67,7 @@ impl Outputs {
     }
 
     /// Looks for all readers until they have answered or the deadline is over, tells in between which are missing, and
-    /// says which still are. Each output begins to publish when its readers are there.
+    /// says which still are.
     pub async fn find_readers(
         &self,
         deadline: Duration,
@@ -152,11 +152,8 @@ async fn look(
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let missing = exit.missing(left.min(ROUND)).await;
-        let done = missing.is_empty();
-        if done {
-            exit.let_out();
-        }
-        if found.send((index, missing)).await.is_err() || done || left.is_zero() {
+        let done = missing.is_empty() || left.is_zero();
+        if found.send((index, missing)).await.is_err() || done {
             return;
         }
     }
@@ -172,31 +169,20 @@ fn exit(context: &Context, sender: &Sender, edge: &RemoteOutput) -> Result<Exit,
     for reader in &edge.readers {
         *machines.entry(reader.machine.clone()).or_default() |= waits(reader.policy);
     }
-    let waiting = edge.readers.iter().filter(|reader| waits(reader.policy));
-    // So many messages of one that waits have credit from the start on.
-    let credited = waiting.map(|reader| reader.queue_size).min();
     let largest = edge.readers.iter().map(|reader| reader.queue_size).max();
-    let largest = largest.unwrap_or(1);
     let (failed, name) = (losses.clone(), edge.output.clone());
     let output = context.link.output(
         sender,
         OutputSpec {
             key: DataKey::output(&context.machine, context.id, &edge.node, &edge.output),
             readers: machines,
-            capacity: largest,
+            capacity: largest.unwrap_or(1),
             failed: Box::new(move |reason| {
                 failed.count(1, &format!("of output `{name}` not sent: {reason}"))
             }),
         },
     )?;
-    let capacity = credited.unwrap_or(largest);
-    Ok(Exit::new(
-        output,
-        &edge.output,
-        capacity,
-        credited.is_some(),
-        losses,
-    ))
+    Ok(Exit::new(output, &edge.output, losses))
 }
 
 /// Who reads, for messages.

@@ -1,0 +1,269 @@
+//! A coordinator and daemons in tasks of one thread, each with a folder and a log of its own.
+
+use host::client::{Client, StartRequest};
+use host::control::{Ended, NodeRow, StartError, Started, Target, Timing};
+use host::coordinator::{self, Coordinator};
+use host::daemon::{self, Daemon, News, RunError};
+use host::descriptor::Descriptor;
+use host::ids::{DataflowId, MachineId};
+use host::link::Address;
+use host::logs::{LogHub, Selection, Settings, Subscription};
+use host_testing::{fixtures, fresh_dir};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// What takes longer has failed.
+pub const LONG: Duration = Duration::from_secs(30);
+/// What nodes have to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+pub fn machine(name: &str) -> MachineId {
+    name.parse().unwrap()
+}
+
+/// Runs a test as the product runs: on a runtime of one thread.
+pub fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let outcome = tokio::time::timeout(4 * LONG, test).await;
+        outcome.expect("the test ends")
+    })
+}
+
+/// Looks again and again until something is so.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let end = Instant::now() + LONG;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < end, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A coordinator and daemons.
+pub struct Site {
+    pub address: Address,
+    pub client: Client,
+    pub daemons: BTreeMap<String, Host>,
+    folder: tempfile::TempDir,
+    _shutdown: mpsc::Sender<bool>,
+}
+
+/// A daemon in a task.
+pub struct Host {
+    pub hub: LogHub,
+    pub out: PathBuf,
+    pub lines: Subscription,
+    news: Arc<Mutex<Vec<News>>>,
+    shutdown: mpsc::Sender<Duration>,
+    pub task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Site {
+    /// A coordinator, and daemons that have registered.
+    pub async fn new(machines: &[&str]) -> Self {
+        let coordinator = Coordinator::open(coordinator::Options {
+            interface: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 0,
+            state: None,
+            timing: Timing::default(),
+        });
+        let coordinator = coordinator.await.unwrap();
+        let address = Address::new("127.0.0.1", coordinator.port());
+        let (shutdown, asked) = mpsc::channel(2);
+        tokio::spawn(coordinator.run(asked, |_| ()));
+        let mut site = Self {
+            client: Client::connect(&address, LONG).await.unwrap(),
+            address,
+            daemons: BTreeMap::new(),
+            folder: fresh_dir(),
+            _shutdown: shutdown,
+        };
+        for name in machines {
+            site.add(name).await;
+        }
+        site
+    }
+
+    pub async fn add(&mut self, name: &str) {
+        let out = self.folder.path().join(name);
+        let host = Host::start(name, &self.address, &out).await;
+        host.news("Connected to dora-coordinator").await;
+        self.daemons.insert(name.to_owned(), host);
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn host(&mut self, name: &str) -> &mut Host {
+        self.daemons.get_mut(name).unwrap()
+    }
+
+    pub fn request(&self, text: &str) -> StartRequest {
+        StartRequest {
+            descriptor: descriptor(text),
+            folder: self.folder().to_str().unwrap().to_owned(),
+            name: None,
+            env: BTreeMap::new(),
+        }
+    }
+
+    pub async fn try_start(&self, text: &str) -> Result<Started, StartError> {
+        let request = self.request(text);
+        self.client.start(request, |_| ()).await.unwrap()
+    }
+
+    /// Starts a dataflow that starts.
+    pub async fn start(&self, text: &str) -> DataflowId {
+        match self.try_start(text).await {
+            Ok(started) => started.dataflow,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn end(&self, dataflow: DataflowId) -> Ended {
+        let ended = self.client.wait(dataflow, |_| ());
+        let ended = tokio::time::timeout(LONG, ended).await;
+        ended.expect("it ends by itself").unwrap()
+    }
+
+    pub async fn stop(&self, dataflow: DataflowId) -> Ended {
+        let target = Target::Id(dataflow);
+        let stopped = self.client.stop(target, GRACE, false, |_| ()).await;
+        stopped.unwrap().unwrap()
+    }
+
+    /// Ends the daemons in order.
+    pub async fn close(self) {
+        for (_, host) in self.daemons {
+            host.end().await.unwrap();
+        }
+        self.client.close().await;
+    }
+}
+
+impl Host {
+    pub fn options(name: &str, coordinator: &Address, out: &Path) -> daemon::Options {
+        daemon::Options {
+            machine: machine(name),
+            coordinator: coordinator.clone(),
+            listen: None,
+            local_port: 0,
+            labels: BTreeMap::new(),
+            wait: true,
+            timing: Timing::default(),
+            folder: out.to_owned(),
+            out: out.to_owned(),
+        }
+    }
+
+    pub async fn start(name: &str, coordinator: &Address, out: &Path) -> Self {
+        let options = Self::options(name, coordinator, out);
+        let hub = LogHub::start(Settings {
+            out: Some(out.to_owned()),
+            ..Settings::default()
+        });
+        let hub = hub.unwrap();
+        let lines = hub.subscribe(Selection::default());
+        let daemon = Daemon::open(options, hub.clone()).await.unwrap();
+        let (shutdown, asked) = mpsc::channel(2);
+        let news = Arc::new(Mutex::new(Vec::new()));
+        let told = news.clone();
+        let run = daemon.run(asked, move |news| told.lock().unwrap().push(news));
+        Self {
+            hub,
+            out: out.to_owned(),
+            lines,
+            news,
+            shutdown,
+            task: tokio::spawn(run),
+        }
+    }
+
+    pub fn all_news(&self) -> Vec<String> {
+        let news = self.news.lock().unwrap();
+        news.iter().map(ToString::to_string).collect()
+    }
+
+    /// Waits for a piece of news.
+    pub async fn news(&self, part: &str) -> String {
+        until(part, async || {
+            let mut news = self.all_news().into_iter();
+            news.find(|line| line.contains(part))
+        })
+        .await
+    }
+
+    /// Waits for a line of the log, reading those before it.
+    pub async fn line(&mut self, part: &str) -> String {
+        let mut before = Vec::new();
+        let line = async {
+            loop {
+                let record = self.lines.recv().await.expect("the log goes on");
+                if record.message.contains(part) {
+                    return record.message.clone();
+                }
+                before.push(record.message.clone());
+            }
+        };
+        match tokio::time::timeout(LONG, line).await {
+            Ok(line) => line,
+            Err(_) => panic!("no line with {part:?} in {before:#?}"),
+        }
+    }
+
+    pub async fn shut_down(&self, grace: Duration) {
+        self.shutdown.send(grace).await.unwrap();
+    }
+
+    pub async fn ended(self) -> Result<(), RunError> {
+        let ended = tokio::time::timeout(LONG, self.task).await;
+        ended.expect("the daemon ends").unwrap()
+    }
+
+    /// As Ctrl-C does.
+    pub async fn end(self) -> Result<(), RunError> {
+        self.shut_down(GRACE).await;
+        self.ended().await
+    }
+
+    /// Ends it as a kill does: without a word to anybody.
+    pub async fn kill(self) {
+        self.task.abort();
+        assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// A descriptor whose nodes all come from the fixture: their `path` is filled in.
+pub fn descriptor(yaml: &str) -> Descriptor {
+    let flow = fixtures::path("flow").display().to_string();
+    let mut text = String::new();
+    for line in yaml.lines() {
+        text.push_str(line);
+        text.push('\n');
+        if let Some((indent, _)) = line.split_once("- id:") {
+            text.push_str(&format!("{indent}  path: '{flow}'\n"));
+        }
+    }
+    match Descriptor::parse(&text, Path::new("d.yml")) {
+        Ok(descriptor) => descriptor,
+        Err(problems) => panic!("{problems}\n{text}"),
+    }
+}
+
+/// The row of a node.
+pub fn row<'a>(ended: &'a Ended, node: &str) -> &'a NodeRow {
+    let row = ended.rows.iter().find(|row| row.node.as_str() == node);
+    row.unwrap_or_else(|| panic!("no row of {node}: {ended:?}"))
+}
