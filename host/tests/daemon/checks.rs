@@ -26,7 +26,10 @@ nodes:
         };
         assert_eq!(machines.len(), 1);
         let said = error.to_string();
-        assert!(said.contains("machine `B` refuses its nodes:\nd.yml:"), "{said}");
+        assert!(
+            said.contains("machine `B` refuses its nodes:\nd.yml:"),
+            "{said}"
+        );
         assert!(said.contains("unknown node kind `chekcer`"), "{said}");
         for host in ["A", "B"] {
             let news = site.host(host).all_news();
@@ -109,8 +112,9 @@ nodes:
     deploy: {machine: A}
   - id: broken
     kind: failing
-    config: {create: error}
+    config: {how: create}
     inputs: {in: source/out}
+    outputs: [out]
     deploy: {machine: B}
 ";
         let error = site.try_start(text).await.unwrap_err();
