@@ -68,7 +68,8 @@ impl Pair {
 }
 
 fn text(text: &str) -> Message {
-    let parameters = Parameters::new().with("name", text).encode();
+    let name: String = text.chars().take(100).collect();
+    let parameters = Parameters::new().with("name", name.as_str()).encode();
     let stamp = Timestamp {
         time: 77,
         clock: [3; 16],
