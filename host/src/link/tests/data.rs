@@ -215,7 +215,9 @@ fn a_slow_reader_holds_the_sender_up_and_gets_everything() {
             // Takes none before the queue is full.
             if queued == 4 {
                 tokio::task::yield_now().await;
-                assert!(arrived.try_recv().is_err(), "more than the queue holds");
+                // After the last one the end may have come.
+                let more = number < 199 && arrived.try_recv().is_ok();
+                assert!(!more, "more than the queue holds");
                 credits.taken(0, queued);
                 credits.taken(1, queued);
                 queued = 0;
@@ -328,6 +330,7 @@ fn a_client_looks_on_and_others_are_not_disturbed() {
         let (_reader, mut arrived) = pair.reader(&[]);
         assert_eq!(output.missing(LONG).await, []);
         output.push(text("before"));
+        assert_eq!(message(&mut arrived).await.text(), Ok("before"));
         let (looks, mut seen) = channel();
         let spec = ReaderSpec {
             from_start: false,
@@ -336,7 +339,7 @@ fn a_client_looks_on_and_others_are_not_disturbed() {
         let looking = client.read(&spec, move |it| drop(looks.send(it))).unwrap();
         let until = Instant::now() + LONG;
         // Nobody says that somebody looks on; it is seen when something comes.
-        let mut count = 1;
+        let mut count = 0;
         while seen.is_empty() && Instant::now() < until {
             output.push(text("again"));
             count += 1;
