@@ -18,6 +18,7 @@ mod rpc;
 mod session;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 pub use address::{Address, local_address_towards};
 pub use data::{

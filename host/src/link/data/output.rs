@@ -53,7 +53,7 @@ pub struct Output {
     found: Mutex<BTreeSet<MachineId>>,
     /// Hear of credits.
     _credits: Vec<Subscriber<()>>,
-    /// After what is declared on it.
+    /// Last, as [`Link`] wants it.
     link: Link,
 }
 
@@ -158,11 +158,13 @@ impl Output {
             let missing = self.not_found();
             let left = until.saturating_duration_since(Instant::now());
             if missing.is_empty() || left.is_zero() {
+                // Else the first messages could overtake each other.
+                self.link.settled(until).await;
                 return missing;
             }
             self.look(&missing, left.min(LOOK)).await;
             if self.not_found().is_empty() {
-                return Vec::new();
+                continue;
             }
             let left = until.saturating_duration_since(Instant::now());
             tokio::time::sleep(pause.min(left)).await;
