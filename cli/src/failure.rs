@@ -6,7 +6,8 @@ use host::descriptor::Problems;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Tells the error on standard error, with a backtrace if `RUST_BACKTRACE` asks for one.
+/// Tells the error on standard error, with a backtrace if `RUST_BACKTRACE` is `full`: many have the variable set to 1 for
+/// panics, and where in this program a mistake was found says nothing about it.
 pub fn report(error: &Report) -> ExitCode {
     if is_closed_output(error) {
         return ExitCode::SUCCESS;
@@ -14,9 +15,7 @@ pub fn report(error: &Report) -> ExitCode {
     let mut stderr = terminal::stderr();
     // Nothing can be told when standard error is closed.
     let _ = write(&mut stderr, error);
-    // A descriptor's problems are the user's to mend: where in this program they were found says nothing about them.
-    let asked = std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0");
-    if asked && !error.is::<Problems>() {
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value == "full") {
         let _ = writeln!(stderr, "\n{error:?}");
     }
     ExitCode::FAILURE

@@ -7,7 +7,9 @@
 mod args;
 mod command;
 mod failure;
+mod table;
 mod terminal;
+mod view;
 
 use clap::Parser;
 use std::process::ExitCode;

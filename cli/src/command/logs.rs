@@ -1,51 +1,50 @@
-//! The log of a command that runs nodes: started from its options, finished at its end.
+//! `dora logs`: the log lines of a dataflow from all its machines.
 
-use crate::args::LogArgs;
-use eyre::{Result, WrapErr};
-use host::logs::{Bridge, Console, Filter, LogHub, OutRequest, Settings, Times, choose};
-use std::time::{Duration, SystemTime};
+use super::client;
+use super::lines::{Lines, Split};
+use crate::args::LogsArgs;
+use eyre::Result;
+use host::client::LogsWanted;
+use host::control::Target;
+use host::logs::{Format, Times};
+use std::process::ExitCode;
 
-/// Starts the log of this process.
-pub fn start(args: &LogArgs) -> Result<LogHub> {
-    let filter = Filter::new(args.log_level)
-        .with_nodes(&args.log_filter)
-        .wrap_err("--log-filter")?;
-    let current = std::env::current_dir().wrap_err("the current folder is not to be had")?;
-    let out = choose(&OutRequest {
-        flag: args.out_dir.as_deref(),
-        current: &current,
-        os: std::env::consts::OS,
-        variable: &|name| std::env::var_os(name),
-    });
-    if let Some(warning) = &out.warning {
-        eprintln!("warning: {warning}");
-    }
-    let hub = LogHub::start(Settings {
-        filter,
-        console: Some(Console::of_process(
-            args.log_format,
-            Times::Since(SystemTime::now()),
-        )),
-        out: out.path,
-        ..Settings::default()
-    });
-    let hub = hub.wrap_err("cannot start the log")?;
-    // The only subscriber of this process, set once.
-    Bridge::new(hub.clone(), &["host", "dora", "plugin_abi"]).install();
-    Ok(hub)
-}
-
-/// Writes what waits, and says what was lost.
-pub fn finish(hub: &LogHub, deadline: Duration) {
-    let report = hub.shutdown(deadline);
-    let counters = report.counters;
-    if counters.dropped + counters.lost > 0 {
-        eprintln!(
-            "warning: {} log lines were dropped, {} did not reach their file",
-            counters.dropped, counters.lost
-        );
-    }
-    for what in report.unfinished {
-        eprintln!("warning: the log's {what} did not finish within {deadline:?}");
-    }
+/// Runs the command.
+pub fn run(args: &LogsArgs) -> Result<ExitCode> {
+    let target = match &args.dataflow {
+        Some(text) => Target::parse(text),
+        None => Target::Only,
+    };
+    let wanted = LogsWanted {
+        node: args.node.clone().or_else(|| args.of_node.clone()),
+        tail: args.tail,
+        follow: args.follow,
+    };
+    let format = match args.json {
+        true => Format::Json,
+        false => args.show.log_format,
+    };
+    let mut lines = Lines::new(&args.show, format, Times::Utc, Split::Together)?;
+    client::with(&args.coordinator, async |client| {
+        let located = client.locate(target).await?;
+        let logs = client.logs(&located, &wanted).await?;
+        for record in &logs.history {
+            lines.show(record)?;
+        }
+        let mut code = ExitCode::SUCCESS;
+        for (machine, error) in &logs.failed {
+            eprintln!("warning: no log lines from machine `{machine}`: {error}");
+            code = ExitCode::FAILURE;
+        }
+        for machine in &located.unreachable {
+            eprintln!("warning: no log lines from machine `{machine}`, which is not connected");
+            code = ExitCode::FAILURE;
+        }
+        if let Some(mut stream) = logs.stream {
+            while let Some(event) = stream.next().await {
+                lines.take(event)?;
+            }
+        }
+        Ok(code)
+    })
 }

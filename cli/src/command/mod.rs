@@ -1,17 +1,31 @@
 //! One file per command. Each returns the exit status, or the error that ends it.
 
 mod build;
+mod client;
+mod completion;
+mod coordinator;
+mod daemon;
+mod down;
 mod graph;
+mod hub;
+mod lines;
+mod lists;
 mod logs;
+mod machine;
 mod new;
 mod plugin;
+mod restart;
 mod run;
 mod schema;
 mod signals;
+mod start;
+mod stop;
 mod summary;
+mod topic;
+mod up;
 mod validate;
 
-use crate::args::{Command, DescribeArgs};
+use crate::args::{Command, DescribeArgs, NodeCommand, SystemCommand};
 use host::descriptor::{Descriptor, Problems};
 use host::plugin::describe;
 use host::plugin::preflight::Isolation;
@@ -28,6 +42,22 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Schema => schema::run(),
         Command::New(args) => new::run(&args),
         Command::Plugin(command) => plugin::run(command),
+        Command::Coordinator(args) => coordinator::run(&args),
+        Command::Daemon(args) => daemon::run(&args),
+        Command::Up(args) => up::run(&args),
+        Command::Down(args) => down::run(&args),
+        Command::Status(args) | Command::System(SystemCommand::Status(args)) => {
+            lists::status(&args)
+        }
+        Command::Start(args) => start::run(&args),
+        Command::Stop(args) => stop::run(&args),
+        Command::Restart(args) => restart::run(&args),
+        Command::List(args) => lists::dataflows(&args),
+        Command::Ps(args) | Command::Node(NodeCommand::List(args)) => lists::nodes(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Clean(args) => lists::clean(&args),
+        Command::Topic(command) => topic::run(&command),
+        Command::Completion(args) => completion::run(&args),
         Command::Describe(args) => be_helper(&args),
     }
 }

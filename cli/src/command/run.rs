@@ -1,6 +1,7 @@
 //! `dora run`: a dataflow on this machine until it ends or somebody stops it.
 
-use super::{build, logs, note_machines, print_warnings, summary};
+use super::client::runtime;
+use super::{build, hub, note_machines, print_warnings, summary};
 use crate::args::RunArgs;
 use eyre::{Result, WrapErr};
 use host::descriptor::Descriptor;
@@ -24,9 +25,9 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
     if args.build {
         build::build(&descriptor, NonZeroUsize::MIN, false)?;
     }
-    let hub = logs::start(&args.logs)?;
+    let hub = hub::start(&args.logs)?;
     let outcome = run_logged(args, &descriptor, &hub);
-    logs::finish(&hub, LOG_DEADLINE);
+    hub::finish(&hub, LOG_DEADLINE);
     let report = outcome?;
     summary::print(&report);
     Ok(if report.failures().next().is_some() {
@@ -42,11 +43,7 @@ fn run_logged(args: &RunArgs, descriptor: &Descriptor, hub: &LogHub) -> Result<R
     let Prepared { plan, warnings, .. } = launch::prepare(descriptor, &loader, &places)?;
     print_warnings(&warnings);
     note_machines(descriptor);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.wrap_err("cannot start the runtime")?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let (tell, commands) = mpsc::channel(4);
         let signals = tokio::spawn(stop_on_signals(tell.clone(), args.grace));
         let timer = args

@@ -1,6 +1,6 @@
 //! One query to the coordinator or a daemon, repeated until it is answered or nobody has answered for too long.
 
-use super::{AskError, Client};
+use super::{AskError, Client, DaemonError};
 use crate::control::{
     ClientReply, ClientRequest, DaemonReply, DaemonRequest, Epoch, Progress, RequestId, Verb,
 };
@@ -65,7 +65,7 @@ impl Client {
         machine: &MachineId,
         epoch: Epoch,
         request: &DaemonRequest,
-    ) -> Result<DaemonReply, CallError> {
+    ) -> Result<DaemonReply, DaemonError> {
         let target = format!("the daemon of machine `{machine}`");
         let key = Key::at_daemon(machine, epoch);
         let began = Instant::now();
@@ -76,26 +76,11 @@ impl Client {
                 Err(CallError::Absent { .. } | CallError::Dropped { .. })
                     if began.elapsed() + PAUSE < SILENCE / 2 => {}
                 Ok(DaemonReply::NotUnderstood(fault)) => {
-                    return Err(CallError::Fault { target, fault });
+                    return Err(DaemonError::Call(CallError::Fault { target, fault }));
                 }
-                other => return other,
+                other => return other.map_err(DaemonError::Call),
             }
             sleep(PAUSE).await;
         }
-    }
-}
-
-/// What a daemon answers that was asked something else.
-pub(super) fn unexpected(machine: &MachineId, reply: &DaemonReply) -> CallError {
-    let reason = match reply {
-        DaemonReply::Ending => "it is ending",
-        _ => "it answers something else than was asked",
-    };
-    CallError::Fault {
-        target: format!("the daemon of machine `{machine}`"),
-        fault: crate::control::Fault {
-            what: "the answer".into(),
-            reason: reason.into(),
-        },
     }
 }

@@ -1,6 +1,6 @@
 //! Why a client has no answer. Sentences say who did not answer and what to do.
 
-use crate::control::{Fault, TapError, TargetError};
+use crate::control::{DaemonReply, Fault, TapError, TargetError};
 use crate::ids::{MachineId, NodeId};
 use crate::link::{Address, CallError, LinkError};
 use std::fmt;
@@ -63,6 +63,47 @@ impl fmt::Display for AskError {
     }
 }
 
+/// Why a daemon has not given what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DaemonError {
+    /// It does not answer, or not in words that are understood.
+    Call(CallError),
+    /// It does not wish to.
+    Refused(TapError),
+    /// It is ending.
+    Ending(MachineId),
+    /// It answers something else.
+    Unexpected(MachineId),
+}
+
+impl DaemonError {
+    /// What an answer is that was not asked for.
+    pub(super) fn unexpected(machine: &MachineId, reply: DaemonReply) -> Self {
+        match reply {
+            DaemonReply::Tap(Err(error)) => Self::Refused(error),
+            DaemonReply::Ending => Self::Ending(machine.clone()),
+            _ => Self::Unexpected(machine.clone()),
+        }
+    }
+}
+
+impl std::error::Error for DaemonError {}
+
+impl fmt::Display for DaemonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::Refused(error) => error.fmt(f),
+            Self::Ending(machine) => write!(f, "the daemon of machine `{machine}` is ending"),
+            Self::Unexpected(machine) => write!(
+                f,
+                "the daemon of machine `{machine}` answers something else than it was asked; is it the same version of \
+                 dora?"
+            ),
+        }
+    }
+}
+
 /// Why there are no log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogsError {
@@ -76,7 +117,7 @@ pub enum LogsError {
         unreachable: Vec<MachineId>,
     },
     /// Not one machine has answered.
-    NoAnswer(Vec<(MachineId, CallError)>),
+    NoAnswer(Vec<(MachineId, DaemonError)>),
     /// No machine of the dataflow is connected.
     Unreachable(Vec<MachineId>),
 }
@@ -131,10 +172,8 @@ fn listed(items: &[impl fmt::Display]) -> String {
 /// Why an output cannot be looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TapFailure {
-    /// Its daemon refuses.
-    Refused(TapError),
-    /// Its daemon does not answer.
-    Call(CallError),
+    /// Its daemon refuses, or does not answer.
+    Daemon(DaemonError),
     /// The output's name, from the coordinator, is none.
     Name(String),
     /// The connection was closed on this side.
@@ -146,8 +185,7 @@ impl std::error::Error for TapFailure {}
 impl fmt::Display for TapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::Call(error) => error.fmt(f),
+            Self::Daemon(error) => error.fmt(f),
             Self::Name(reason) => f.write_str(reason),
             Self::Link(error) => error.fmt(f),
         }

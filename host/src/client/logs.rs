@@ -3,10 +3,9 @@
 //! Invariant: whoever follows listens before it asks for what is there, so no line is missing, and none comes twice
 //! (`overlap`). A stream that is not read costs the daemons nothing. Absent: how lines look.
 
-use super::ask::unexpected;
 use super::overlap::Overlap;
 use super::queue::{Queue, Taken};
-use super::{AskError, Client, LogsError};
+use super::{AskError, Client, DaemonError, LogsError};
 use crate::control::{
     DaemonReply, DaemonRequest, Epoch, LOGS_LEASE, Located, LogsRequest, RequestId,
 };
@@ -46,7 +45,7 @@ pub struct Logs {
     /// What is there: by time, the lines of one node in their order.
     pub history: Vec<Record>,
     /// Machines that have not answered.
-    pub failed: Vec<(MachineId, CallError)>,
+    pub failed: Vec<(MachineId, DaemonError)>,
     /// What follows, if it was asked for.
     pub stream: Option<LogStream>,
 }
@@ -63,7 +62,7 @@ pub enum LogEvent {
         /// The machine.
         machine: MachineId,
         /// What came of asking it.
-        error: CallError,
+        error: DaemonError,
     },
     /// The coordinator does not answer any more, and all lines come by way of it: the stream ends.
     NoCoordinator(AskError),
@@ -159,7 +158,7 @@ impl Client {
         &self,
         place: Place,
         queue: Arc<Queue<LogEvent>>,
-    ) -> Result<(Vec<Record>, Option<(Arc<Source>, Reader)>), CallError> {
+    ) -> Result<(Vec<Record>, Option<(Arc<Source>, Reader)>), DaemonError> {
         let source = Arc::new(Source {
             place,
             overlap: Mutex::new(Overlap::new()),
@@ -181,14 +180,14 @@ impl Client {
                 };
                 let listener = source.clone();
                 let reading = self.link.read(&spec, move |arrived| listener.take(arrived));
-                Some(reading.map_err(CallError::Link)?)
+                Some(reading.map_err(|error| DaemonError::Call(CallError::Link(error)))?)
             }
             None => None,
         };
         let asked = DaemonRequest::Logs(request.clone());
         let history = match self.ask_daemon(machine, *epoch, &asked).await? {
             DaemonReply::Logs(values) => records(values),
-            other => return Err(unexpected(machine, &other)),
+            other => return Err(DaemonError::unexpected(machine, other)),
         };
         source.was_there(&history);
         let listening = reader.map(|reader| (source.clone(), reader));
@@ -196,7 +195,7 @@ impl Client {
     }
 
     /// Keeps a machine publishing until it has ended or does not answer any more.
-    async fn follow(&self, source: &Source) -> Result<(), CallError> {
+    async fn follow(&self, source: &Source) -> Result<(), DaemonError> {
         let place = &source.place;
         let again = DaemonRequest::Logs(LogsRequest {
             tail: Some(0),
@@ -208,7 +207,7 @@ impl Client {
                 let reply = self.ask_daemon(&place.machine, place.epoch, &again).await;
                 match reply {
                     Ok(DaemonReply::Logs(_)) => {}
-                    Ok(other) => return unexpected(&place.machine, &other),
+                    Ok(other) => return DaemonError::unexpected(&place.machine, other),
                     Err(error) => return error,
                 }
             }

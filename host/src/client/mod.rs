@@ -11,7 +11,7 @@ mod overlap;
 mod queue;
 mod tap;
 
-pub use error::{AskError, LogsError, TapFailure};
+pub use error::{AskError, DaemonError, LogsError, TapFailure};
 pub use logs::{LogEvent, LogStream, Logs, LogsWanted};
 pub use tap::{Tap, TapEvent};
 

@@ -2,13 +2,12 @@
 //!
 //! Invariant: looking on never slows the dataflow: whatever is not read in time is dropped here or on the way, and counted.
 
-use super::ask::unexpected;
 use super::queue::{Queue, Taken};
-use super::{Client, TapFailure};
+use super::{Client, DaemonError, TapFailure};
 use crate::codec;
 use crate::control::{DaemonReply, DaemonRequest, RequestId, TapError, TapRequest, TopicSummary};
 use crate::ids::PortName;
-use crate::link::{Arrived, CallError, DataKey, Reader, ReaderSpec};
+use crate::link::{Arrived, DataKey, Reader, ReaderSpec};
 use plugin_abi::message::Message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,13 +33,15 @@ pub enum TapEvent {
         message: Message,
         /// When it came here.
         at: Instant,
+        /// The size of its data in bytes: the values of plain data, else as they travel.
+        bytes: usize,
     },
     /// So many messages were lost before the next: they came faster than they were read or could travel.
     Lost(u64),
     /// A message could not be read.
     Broken(String),
     /// The daemon does not answer any more: the stream ends.
-    Gone(CallError),
+    Gone(DaemonError),
     /// The daemon refuses to go on: the stream ends.
     Refused(TapError),
 }
@@ -101,7 +102,9 @@ impl Client {
             });
             reading.map_err(TapFailure::Link)?
         };
-        self.tap_again(topic, &request).await?;
+        self.tap_again(topic, &request)
+            .await
+            .map_err(TapFailure::Daemon)?;
         let keeper = {
             let (client, topic, queue) = (self.clone(), topic.clone(), queue.clone());
             tokio::spawn(async move {
@@ -118,12 +121,12 @@ impl Client {
         &self,
         topic: &TopicSummary,
         request: &TapRequest,
-    ) -> Result<(), TapFailure> {
+    ) -> Result<(), DaemonError> {
         let request = DaemonRequest::Tap(request.clone());
         let asked = self.ask_daemon(&topic.machine, topic.epoch, &request);
-        match asked.await.map_err(TapFailure::Call)? {
-            DaemonReply::Tap(tapped) => tapped.map_err(TapFailure::Refused),
-            other => Err(TapFailure::Call(unexpected(&topic.machine, &other))),
+        match asked.await? {
+            DaemonReply::Tap(tapped) => tapped.map_err(DaemonError::Refused),
+            other => Err(DaemonError::unexpected(&topic.machine, other)),
         }
     }
 
@@ -147,12 +150,9 @@ impl Client {
             biased;
             () = ended.notified() => {}
             failure = prolonging => match failure {
-                TapFailure::Refused(TapError::NotRunning { .. }) => {}
-                TapFailure::Refused(error) => queue.push(TapEvent::Refused(error), 0),
-                TapFailure::Call(error) => queue.push(TapEvent::Gone(error), 0),
-                TapFailure::Link(error) => queue.push(TapEvent::Gone(CallError::Link(error)), 0),
-                // It was valid the first time.
-                TapFailure::Name(_) => {}
+                DaemonError::Refused(TapError::NotRunning { .. }) => {}
+                DaemonError::Refused(error) => queue.push(TapEvent::Refused(error), 0),
+                failure => queue.push(TapEvent::Gone(failure), 0),
             },
         }
         drop(reader);
@@ -164,9 +164,10 @@ impl Client {
 fn take(queue: &Queue<TapEvent>, ended: &Notify, arrived: Arrived) {
     match arrived {
         Arrived::Message(message) => {
-            let bytes = size(&message);
+            let bytes = data_size(&message);
+            let size = size_of::<Message>() + message.parameter_bytes().len() + bytes;
             let at = Instant::now();
-            queue.push(TapEvent::Message { message, at }, bytes);
+            queue.push(TapEvent::Message { message, at, bytes }, size);
         }
         Arrived::Lost(messages) => queue.lose(messages),
         Arrived::Broken(reason) => queue.push(TapEvent::Broken(reason), 0),
@@ -174,11 +175,9 @@ fn take(queue: &Queue<TapEvent>, ended: &Notify, arrived: Arrived) {
     }
 }
 
-/// About the memory it takes, in bytes.
-fn size(message: &Message) -> usize {
-    let data = match message.plain() {
+fn data_size(message: &Message) -> usize {
+    match message.plain() {
         Some((_, values)) => values.len(),
         None => codec::encode(message).map_or(0, |encoded| encoded.len()),
-    };
-    size_of::<Message>() + message.parameter_bytes().len() + data
+    }
 }

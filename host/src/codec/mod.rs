@@ -95,6 +95,9 @@ pub enum EncodeError {
     /// It takes more bytes than any reader accepts.
     #[error("it takes {0} bytes, at most {MAX_BODY} are sent")]
     TooLong(usize),
+    /// Its metadata take more bytes than any reader accepts.
+    #[error("its metadata take {0} bytes, at most {MAX_META} are sent")]
+    LongMeta(usize),
 }
 
 /// Why bytes are no message.
@@ -132,7 +135,11 @@ pub enum DecodeError {
 /// # Errors
 /// Data that are no valid Arrow or that streams cannot hold.
 pub fn encode(message: &Message) -> Result<Encoded, EncodeError> {
-    let mut meta = Vec::with_capacity(HEADER + message.parameter_bytes().len());
+    let length = HEADER + message.parameter_bytes().len();
+    if length > MAX_META {
+        return Err(EncodeError::LongMeta(length));
+    }
+    let mut meta = Vec::with_capacity(length);
     meta.extend_from_slice(&message.timestamp().to_bytes());
     meta.extend_from_slice(message.parameter_bytes());
     let parts = match template::encode(message) {

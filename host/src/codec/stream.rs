@@ -156,8 +156,11 @@ fn walk(bytes: &[u8]) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// The next message's header and what follows it; `None` at the mark of the end, which must be the end.
-fn framed(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, DecodeError> {
+/// A message's header and what follows it.
+type Framed<'a> = (&'a [u8], &'a [u8]);
+
+/// The next message; `None` at the mark of the end, which must be the end.
+fn framed(bytes: &[u8]) -> Result<Option<Framed<'_>>, DecodeError> {
     let early = DecodeError::Stream("it ends early");
     let Some((mark, rest)) = bytes.split_first_chunk::<4>() else {
         return Err(early);

@@ -48,6 +48,8 @@ pub struct Options {
 /// A coordinator that listens. It answers once it runs.
 #[derive(Debug)]
 pub struct Coordinator {
+    /// Take queries and watch tokens while they live.
+    ears: (Served, Served, Watch, Token),
     link: Link,
     port: u16,
     timing: Timing,
@@ -56,9 +58,6 @@ pub struct Coordinator {
     /// News from before it ran.
     early: Vec<News>,
     incoming: mpsc::Receiver<Incoming>,
-    /// Take queries and watch tokens while they live.
-    _ears: (Served, Served, Watch),
-    _token: Token,
 }
 
 /// What the link's threads hand over.
@@ -97,10 +96,9 @@ impl Coordinator {
         };
         let refused = |error: LinkError| OpenError::Engine(error.to_string());
         let (sender, incoming) = mpsc::channel(WAITING);
-        let ears = listen(&link, sender).map_err(refused)?;
-        // Whoever sees the token may ask at once.
-        let token = link.show(&Member::Coordinator(epoch)).map_err(refused)?;
+        let ears = listen(&link, epoch, sender).map_err(refused)?;
         Ok(Self {
+            ears,
             link,
             port,
             state: State::new(epoch, version.into(), options.timing.clone(), ledger),
@@ -108,8 +106,6 @@ impl Coordinator {
             disk,
             early: trouble.map(News::Memory).into_iter().collect(),
             incoming,
-            _ears: ears,
-            _token: token,
         })
     }
 
@@ -127,14 +123,13 @@ impl Coordinator {
     /// `false` leaves them to the daemons; the second ends it at once. `news` is called in between and should not block.
     pub async fn run(self, shutdown: mpsc::Receiver<bool>, mut news: impl FnMut(News)) {
         let Self {
+            ears,
             link,
             timing,
             state,
             disk,
             early,
             incoming,
-            _ears,
-            _token,
             ..
         } = self;
         early.into_iter().for_each(&mut news);
@@ -153,29 +148,32 @@ impl Coordinator {
             exited: false,
         };
         driver.run(incoming, shutdown).await;
-        driver.end().await;
+        driver.end(ears).await;
     }
 }
 
 fn listen(
     link: &Link,
+    epoch: Epoch,
     sender: mpsc::Sender<Incoming>,
-) -> Result<(Served, Served, Watch), LinkError> {
+) -> Result<(Served, Served, Watch, Token), LinkError> {
     // A query that finds no room is dropped, which tells its asker so.
     let (clients, daemons, tokens) = (sender.clone(), sender.clone(), sender);
     let for_clients = link.serve(&Key::for_clients(), "request", move |request, call| {
         let _ = clients.try_send(Incoming::Client(request, call));
-    });
+    })?;
     let for_daemons = link.serve(&Key::for_daemons(), "report", move |request, call| {
         let _ = daemons.try_send(Incoming::Daemon(request, call));
-    });
+    })?;
     let watch = link.watch(move |change| {
         if let Change::Gone(Member::Daemon(machine, epoch)) = change {
             // Its silence will tell the same.
             let _ = tokens.try_send(Incoming::TokenGone(machine, epoch));
         }
-    });
-    Ok((for_clients?, for_daemons?, watch?))
+    })?;
+    // Last: whoever sees it may ask at once.
+    let token = link.show(&Member::Coordinator(epoch))?;
+    Ok((for_clients, for_daemons, watch, token))
 }
 
 /// The loop and what it holds.
@@ -335,13 +333,14 @@ impl<N: FnMut(News)> Driver<N> {
     }
 
     /// Lets the last answers leave, and closes the network.
-    async fn end(mut self) {
+    async fn end(mut self, ears: (Served, Served, Watch, Token)) {
         self.sent.abort_all();
         // Whoever does not take its answer in time gets none.
         let _ = timeout(FAREWELL, async {
             while self.answers.join_next().await.is_some() {}
         })
         .await;
+        drop(ears);
         let _ = timeout(FAREWELL, self.link.close()).await;
     }
 }

@@ -20,6 +20,7 @@ use crate::ids::DataflowId;
 use crate::link::{Call, Key, LinkError, Served, Token, Watch};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Readers on other machines are looked for so long.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ pub(super) struct Parts {
     pub connected: Option<Epoch>,
     pub checked_id: bool,
     pub stopping: bool,
+    pub tasks: JoinSet<()>,
 }
 
 /// A check of nodes.
@@ -71,6 +73,7 @@ impl Parts {
             connected: None,
             checked_id: false,
             stopping: false,
+            tasks: JoinSet::new(),
         }
     }
 }
@@ -143,21 +146,22 @@ impl Daemon {
     }
 
     fn serve(&mut self, coordinator: Epoch, news: &mut impl FnMut(News)) -> Result<(), LinkError> {
-        if self.parts.served.is_none() {
-            let key = Key::at_daemon(&self.machine, self.epoch);
-            let inbox = self.inbox.0.clone();
-            let served = self
-                .link
-                .serve(&key, "request", move |request, call| match request {
-                    Ok(request) => {
-                        // Without room the call is dropped, which its asker is told.
-                        let _ = inbox.try_send(In::Asked(Box::new(request), call));
-                    }
-                    Err(fault) => call.reply("reply", &DaemonReply::NotUnderstood(fault)),
-                })?;
-            let token = self.link.show(&self.me())?;
-            self.parts.served = Some((served, token));
-        }
+        // Anew each time: after a connection was lost and has come back, what was declared before may not be known at the
+        // other end. The old goes first, or nothing would be declared.
+        self.parts.served = None;
+        let key = Key::at_daemon(&self.machine, self.epoch);
+        let inbox = self.inbox.0.clone();
+        let served = self
+            .link
+            .serve(&key, "request", move |request, call| match request {
+                Ok(request) => {
+                    // Without room the call is dropped, which its asker is told.
+                    let _ = inbox.try_send(In::Asked(Box::new(request), call));
+                }
+                Err(fault) => call.reply("reply", &DaemonReply::NotUnderstood(fault)),
+            })?;
+        let token = self.link.show(&self.me())?;
+        self.parts.served = Some((served, token));
         if self.parts.connected.replace(coordinator) != Some(coordinator) {
             news(News::Connected(self.coordinator.clone()));
         }

@@ -246,14 +246,7 @@ impl Dataflow {
         self.log
             .engine(level, Some(&running.shared.id), &ending.to_string());
         running.ending = Some(ending.clone());
-        for output in &running.shared.outputs {
-            output.route.close();
-        }
-        if let Some(worker) = self.workers.get(running.worker) {
-            for input in &running.inputs {
-                worker.mailbox.shut(input.slot);
-            }
-        }
+        running.cut_off(&self.workers);
         self.tell_of(node, NodeProgress::Ended(ending));
     }
 
@@ -296,6 +289,7 @@ impl Drop for Dataflow {
     fn drop(&mut self) {
         for node in &self.nodes {
             node.shared.stop_sending();
+            node.cut_off(&self.workers);
         }
         for worker in &self.workers {
             worker.mailbox.end();
@@ -312,6 +306,18 @@ impl std::fmt::Debug for Dataflow {
 }
 
 impl Running {
+    /// Closes its outputs and shuts its inputs, for good.
+    fn cut_off(&self, workers: &[Worker]) {
+        for output in &self.shared.outputs {
+            output.route.close();
+        }
+        if let Some(worker) = workers.get(self.worker) {
+            for input in &self.inputs {
+                worker.mailbox.shut(input.slot);
+            }
+        }
+    }
+
     fn report(
         &self,
         restarts: u32,

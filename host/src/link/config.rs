@@ -15,6 +15,12 @@ const LEASE: Duration = Duration::from_millis(2_000);
 /// How long opening a connection may take.
 pub(super) const OPEN_TIMEOUT: Duration = Duration::from_millis(2_000);
 
+/// How long a message that may be lost waits for room on a connection. A connection that is stuck costs its senders this
+/// once; by default it is a millisecond, which a busy processor takes to run the connection's task.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Batches of 64 KiB that wait on a connection, for each class of data.
+const BATCHES: u32 = 8;
+
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64
 }
@@ -33,7 +39,14 @@ fn listening(address: SocketAddr) -> Value {
 fn transport() -> Value {
     json!({
         "unicast": { "open_timeout": ms(OPEN_TIMEOUT), "accept_timeout": ms(OPEN_TIMEOUT) },
-        "link": { "tx": { "lease": ms(LEASE), "keep_alive": 4 } },
+        "link": { "tx": {
+            "lease": ms(LEASE),
+            "keep_alive": 4,
+            "queue": {
+                "size": { "data": BATCHES, "data_low": BATCHES },
+                "congestion_control": { "drop": { "wait_before_drop": PATIENCE.as_micros() as u64 } },
+            },
+        } },
         "shared_memory": { "enabled": true, "transport_optimization": { "enabled": false } },
     })
 }

@@ -14,10 +14,18 @@ use zenoh::pubsub::Subscriber;
 use zenoh::sample::{Sample, SampleKind};
 
 /// This process's token. Dropping it takes it away.
-pub struct Token(#[allow(dead_code)] LivelinessToken); // Held for its end only.
+pub struct Token {
+    _token: LivelinessToken,
+    /// The last to let go of a session must not be one that waits in a runtime; see [`Link`].
+    _link: Link,
+}
 
 /// A look at everybody's tokens. Dropping it ends it.
-pub struct Watch(#[allow(dead_code)] [Subscriber<()>; 2]); // Held for their end only.
+pub struct Watch {
+    _subscribers: [Subscriber<()>; 2],
+    /// As above.
+    _link: Link,
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +61,11 @@ impl Link {
             .declare_token(key.as_str())
             .wait();
         let refused = |error| LinkError::new("cannot show the token", &key, error);
-        declared.map(Token).map_err(refused)
+        let token = declared.map_err(refused)?;
+        Ok(Token {
+            _token: token,
+            _link: self.clone(),
+        })
     }
 
     /// Watches all tokens, also this process's own. `changed` is called on the link's threads and must not block.
@@ -81,9 +93,9 @@ impl Link {
             let declared = subscriber.history(true).callback(on_sample).wait();
             declared.map_err(|error| LinkError::new("cannot watch", &key, error))
         };
-        Ok(Watch([
-            declare(Key::coordinators())?,
-            declare(Key::machines())?,
-        ]))
+        Ok(Watch {
+            _subscribers: [declare(Key::coordinators())?, declare(Key::machines())?],
+            _link: self.clone(),
+        })
     }
 }

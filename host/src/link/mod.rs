@@ -13,10 +13,12 @@ mod data;
 mod keys;
 mod live;
 mod meet;
+mod quiet;
 mod rpc;
 mod session;
 #[cfg(test)]
 mod tests;
+mod ways;
 
 pub use address::{Address, local_address_towards};
 pub use data::{

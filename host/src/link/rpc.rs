@@ -22,7 +22,11 @@ const DROPPED: &str = "dropped";
 const LATE: Duration = Duration::from_millis(200);
 
 /// Questions are taken while this lives.
-pub struct Served(#[allow(dead_code)] Queryable<()>); // Held for its end only.
+pub struct Served {
+    _queryable: Queryable<()>,
+    /// The last to let go of a session must not be one that waits in a runtime; see [`Link`].
+    _link: Link,
+}
 
 impl fmt::Debug for Served {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,7 +176,11 @@ impl Link {
         let declared = self.session()?.declare_queryable(key.as_str().to_owned());
         let declared = declared.complete(true).callback(on_query).wait();
         let refused = |error| LinkError::new("cannot take questions on", key, error);
-        declared.map(Served).map_err(refused)
+        let queryable = declared.map_err(refused)?;
+        Ok(Served {
+            _queryable: queryable,
+            _link: self.clone(),
+        })
     }
 
     /// Asks and waits for the answer. `target` names in errors who is asked, such as ``machine `A` ``.

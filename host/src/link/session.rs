@@ -7,7 +7,8 @@ use super::address::{Address, is_free};
 use super::data::{Granter, SharedMemory};
 use super::keys::Key;
 use super::meet::{self, MeetError};
-use super::{LinkError, config};
+use super::ways::Ways;
+use super::{LinkError, config, quiet};
 use crate::control::{self, Hello};
 use serde_json::Value;
 use std::fmt;
@@ -27,15 +28,18 @@ const WHO_IS_IT: Duration = Duration::from_millis(1_000);
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
+/// The session is dropped last of all that belongs to it: the engine refuses to end within a runtime of one thread, and
+/// ends with the last that holds it. So what is declared on a session holds the link, too.
 struct Inner {
-    session: Held,
-    me: Hello,
     /// The greeting's answer; a client gives none.
     _greeting: Option<Queryable<()>>,
+    session: Held,
+    me: Hello,
     /// Where a daemon looks for its coordinator.
     coordinator: Option<Address>,
     /// Where it listens, if it does.
     port: Option<u16>,
+    ways: Arc<Ways>,
     memory: Arc<SharedMemory>,
     /// Started by the first reader that gives credits.
     granter: OnceLock<Arc<Granter>>,
@@ -55,6 +59,7 @@ struct Held(Option<Session>);
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
+            quiet::closing();
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
@@ -143,9 +148,10 @@ impl Link {
         let address = SocketAddr::new(address, port);
         listenable(address).await?;
         let opened = open(config::coordinator(address)).await;
-        let (session, port) = opened.map_err(OpenError::Engine)?;
-        let port = port.ok_or_else(|| OpenError::Engine("it listens nowhere".into()))?;
-        let link = Self::answering((session, Some(port)), me, None, SharedMemory::off())?;
+        let opened = opened.map_err(OpenError::Engine)?;
+        let nowhere = || OpenError::Engine("it listens nowhere".into());
+        let port = opened.port.ok_or_else(nowhere)?;
+        let link = Self::answering(opened, me, None, SharedMemory::off())?;
         Ok((link, port))
     }
 
@@ -156,12 +162,12 @@ impl Link {
     pub async fn daemon(options: &DaemonOptions, me: Hello) -> Result<Self, OpenError> {
         listenable(options.listen).await?;
         let config = config::daemon(&options.coordinator, options.listen, options.direct);
-        let session = open(config).await.map_err(OpenError::Engine)?;
+        let opened = open(config).await.map_err(OpenError::Engine)?;
         let memory = match options.shared_memory {
             true => SharedMemory::new(),
             false => SharedMemory::off(),
         };
-        Self::answering(session, me, Some(options.coordinator.clone()), memory)
+        Self::answering(opened, me, Some(options.coordinator.clone()), memory)
     }
 
     /// Connects to a coordinator as the `dora` command and greets it.
@@ -176,8 +182,8 @@ impl Link {
         let began = Instant::now();
         let until = began + deadline;
         let opened = tokio::time::timeout(deadline, open(config::client(coordinator))).await;
-        let session = match opened {
-            Ok(Ok((session, _))) => Held(Some(session)),
+        let Opened { session, ways, .. } = match opened {
+            Ok(Ok(opened)) => opened,
             Ok(Err(_)) | Err(_) => {
                 return Err(meet::explain(coordinator, began.elapsed(), until).await);
             }
@@ -188,6 +194,7 @@ impl Link {
             _greeting: None,
             coordinator: Some(coordinator.clone()),
             port: None,
+            ways,
             memory: Arc::new(SharedMemory::off()),
             granter: OnceLock::new(),
         }));
@@ -215,6 +222,7 @@ impl Link {
     /// Ends the session: everything that was declared on it is gone for the others when this returns.
     pub async fn close(&self) {
         if let Some(session) = self.0.session.0.clone() {
+            quiet::closing();
             // Other clones of the link may live on; they only get errors.
             apart(move || drop(session.close().wait())).await;
         }
@@ -254,6 +262,17 @@ impl Link {
         open.ok_or_else(|| LinkError::new("cannot use", "the network", "it was closed"))
     }
 
+    /// A count that rises when a connection to a coordinator or daemon was lost and came back. What was declared before
+    /// may be unknown at the other end then; a quarter of a second later it can be declared anew.
+    pub fn reconnections(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.ways.again()
+    }
+
+    /// Waits until messages take the ways that they will keep while no connection changes, or until the deadline.
+    pub(super) async fn settled(&self, until: Instant) {
+        self.0.ways.settled(until).await;
+    }
+
     pub(super) fn memory(&self) -> &Arc<SharedMemory> {
         &self.0.memory
     }
@@ -273,34 +292,36 @@ impl Link {
     }
 
     fn answering(
-        (session, port): (Session, Option<u16>),
+        opened: Opened,
         me: Hello,
         coordinator: Option<Address>,
         memory: SharedMemory,
     ) -> Result<Self, OpenError> {
-        let session = Held(Some(session));
+        let Opened {
+            session,
+            port,
+            ways,
+        } = opened;
         let refused = |reason: String| OpenError::Engine(reason);
         let answer =
             control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
-        let key = Key::hello();
-        let declared = session.0.iter().map(|session| {
-            let (key, answer) = (key.clone(), answer.clone());
+        let mut greeting = None;
+        if let Some(open) = &session.0 {
             let on_query = move |query: zenoh::query::Query| {
                 // Whoever asked and is gone asks no more.
-                let _ = query.reply(key.as_str(), answer.as_slice()).wait();
+                let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
             };
-            session
-                .declare_queryable(Key::hello().as_str().to_owned())
-                .callback(on_query)
-                .wait()
-        });
-        let greeting = declared.last().transpose();
+            let queryable = open.declare_queryable(Key::hello().as_str().to_owned());
+            let declared = queryable.callback(on_query).wait();
+            greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
+        }
         Ok(Self(Arc::new(Inner {
             session,
             me,
-            _greeting: greeting.map_err(|error| refused(error.to_string()))?,
+            _greeting: greeting,
             coordinator,
             port,
+            ways,
             memory: Arc::new(memory),
             granter: OnceLock::new(),
         })))
@@ -328,8 +349,15 @@ pub(super) async fn apart<T: Send + 'static>(
     receiver.await.ok()
 }
 
-/// An open session and the port that it listens on.
-async fn open(config: Value) -> Result<(Session, Option<u16>), String> {
+/// A session that was just opened.
+struct Opened {
+    session: Held,
+    /// Where it listens, if it does.
+    port: Option<u16>,
+    ways: Arc<Ways>,
+}
+
+async fn open(config: Value) -> Result<Opened, String> {
     let opened = apart(move || {
         let config = config::parsed(&config)?;
         let session = zenoh::open(config)
@@ -340,7 +368,12 @@ async fn open(config: Value) -> Result<(Session, Option<u16>), String> {
             let address = locator.address();
             address.as_str().rsplit_once(':')?.1.parse().ok()
         });
-        Ok((session, port))
+        let ways = Ways::of(&session).map_err(|error| error.to_string())?;
+        Ok(Opened {
+            session: Held(Some(session)),
+            port,
+            ways,
+        })
     });
     opened
         .await

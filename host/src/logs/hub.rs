@@ -9,16 +9,17 @@ use super::file::Rotation;
 use super::files::Files;
 use super::filter::{Filter, Limit, Selection};
 use super::levels::Levels;
+use super::printed::Printed;
 use super::queue::{Capacity, Queue, Refused, Urgency};
 use super::record::Record;
 use super::subscribe::{Subscribers, Subscription};
 use super::writer::Writer;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -155,6 +156,8 @@ pub struct LogHub(Arc<Handle>);
 struct Handle {
     shared: Arc<Shared>,
     threads: Mutex<Threads>,
+    /// Where prints come in, if they do.
+    printed: OnceLock<Printed>,
 }
 
 impl Drop for Handle {
@@ -208,7 +211,28 @@ impl LogHub {
         Ok(Self(Arc::new(Handle {
             shared,
             threads: Mutex::new(Threads { running, ended }),
+            printed: OnceLock::new(),
         })))
+    }
+
+    /// Takes what is printed into a pipe as lines from now on: of the dataflow and the node that runs here, as far as there
+    /// is only one. Once per hub, which then lives as long as the pipe is open.
+    ///
+    /// # Errors
+    /// A thread could not be started, or it is the second time.
+    pub fn read_printed(
+        &self,
+        machine: Option<String>,
+        reader: PipeReader,
+        writer: PipeWriter,
+    ) -> io::Result<()> {
+        let printed = Printed::start(self.clone(), machine, reader, writer)?;
+        let set = self.0.printed.set(printed);
+        set.map_err(|_| io::Error::from(io::ErrorKind::AlreadyExists))
+    }
+
+    pub(super) fn only_speaker(&self) -> Option<(Uuid, Option<String>)> {
+        self.0.shared.levels.only_speaker()
     }
 
     /// Takes a line, from any thread, without waiting. What is not wanted is left out; what comes while too much
@@ -259,8 +283,13 @@ impl LogHub {
             .push(Item::Ended(dataflow), 0, Urgency::Control);
     }
 
-    /// Waits until what was submitted so far is written and shown, at most so long. `false` if it is not.
+    /// Waits until what was submitted or printed so far is written and shown, at most so long. `false` if it is not.
     pub fn flush(&self, timeout: Duration) -> bool {
+        let start = Instant::now();
+        if let Some(printed) = self.0.printed.get() {
+            printed.flush(timeout);
+        }
+        let timeout = timeout.saturating_sub(start.elapsed());
         let (signal, reached) = channel();
         let _ = self
             .0
@@ -287,6 +316,9 @@ impl LogHub {
     /// long. A second call waits for what is left.
     pub fn shutdown(&self, timeout: Duration) -> ShutdownReport {
         let start = Instant::now();
+        if let Some(printed) = self.0.printed.get() {
+            printed.flush(timeout);
+        }
         self.0.shared.queue.close();
         let mut threads = self
             .0

@@ -23,6 +23,8 @@ struct Inner {
     /// By node; the empty name is this runtime and libraries.
     speakers: HashMap<Option<Uuid>, HashMap<String, Speaker>>,
     wishes: Vec<(u64, Selection)>,
+    /// The dataflow that was forgotten last, if it was the only one, and its node, if that was.
+    last: Option<(Uuid, Option<String>)>,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,7 @@ impl Levels {
                 filter,
                 speakers: HashMap::new(),
                 wishes: Vec::new(),
+                last: None,
             }),
         }
     }
@@ -75,7 +78,22 @@ impl Levels {
 
     /// Forgets a dataflow. Its cells stay with those who have them and change no more.
     pub(super) fn remove(&self, dataflow: Uuid) {
-        self.write(|inner| inner.speakers.remove(&Some(dataflow)));
+        self.write(|inner| {
+            if let Some(only) = inner.only_speaker() {
+                inner.last = Some(only);
+            }
+            inner.speakers.remove(&Some(dataflow));
+        });
+    }
+
+    /// Who speaks when nothing says who does: the only dataflow there is, or was before all were forgotten, and its only
+    /// node if it has one.
+    pub(super) fn only_speaker(&self) -> Option<(Uuid, Option<String>)> {
+        let inner = self.read();
+        match inner.speakers.keys().any(Option::is_some) {
+            true => inner.only_speaker(),
+            false => inner.last.clone(),
+        }
     }
 
     pub(super) fn verdict(&self, record: &Record) -> Verdict {
@@ -110,6 +128,18 @@ impl Inner {
             .or_default()
             .entry(node.unwrap_or_default().to_owned())
             .or_default()
+    }
+
+    fn only_speaker(&self) -> Option<(Uuid, Option<String>)> {
+        let speakers = self.speakers.iter();
+        let mut dataflows = speakers.filter_map(|(id, nodes)| Some(((*id)?, nodes)));
+        let (id, nodes) = dataflows.next()?;
+        if dataflows.next().is_some() {
+            return None;
+        }
+        let mut names = nodes.keys().filter(|name| !name.is_empty());
+        let first = names.next().filter(|_| names.next().is_none());
+        Some((id, first.cloned()))
     }
 
     fn kept_limit(&self, dataflow: Option<Uuid>, node: Option<&str>) -> Limit {

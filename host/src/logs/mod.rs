@@ -17,6 +17,7 @@ mod hub;
 mod level;
 mod levels;
 mod line;
+mod printed;
 mod queue;
 pub mod read;
 mod record;

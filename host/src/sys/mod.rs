@@ -3,9 +3,11 @@
 //! Absent: decisions. Whoever calls says what happens when a platform cannot do a thing.
 
 pub mod affinity;
+pub mod detached;
 #[cfg(windows)]
 pub mod dll;
 pub mod ending;
 pub mod family;
 pub mod host_name;
 pub mod memory_lock;
+pub mod redirect;

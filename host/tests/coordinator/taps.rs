@@ -1,7 +1,7 @@
 //! Looking on at outputs.
 
 use crate::harness::{LONG, ONE, Running, run, start};
-use host::client::{Tap, TapEvent, TapFailure};
+use host::client::{DaemonError, Tap, TapEvent, TapFailure};
 use host::control::{TapError, Target};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -36,7 +36,10 @@ fn messages_come_until_the_dataflow_is_over() {
         unknown.output = "other".into();
         let error = client.tap(&unknown).await.unwrap_err();
         assert!(
-            matches!(&error, TapFailure::Refused(TapError::NoOutput { .. })),
+            matches!(
+                &error,
+                TapFailure::Daemon(DaemonError::Refused(TapError::NoOutput { .. }))
+            ),
             "{error}"
         );
         let grace = Duration::from_secs(2);
@@ -51,7 +54,10 @@ fn messages_come_until_the_dataflow_is_over() {
         assert_eq!(count, 100);
         let error = client.tap(&topics[0]).await.unwrap_err();
         assert!(
-            matches!(&error, TapFailure::Refused(TapError::NotRunning { .. })),
+            matches!(
+                &error,
+                TapFailure::Daemon(DaemonError::Refused(TapError::NotRunning { .. }))
+            ),
             "{error}"
         );
         daemon.kill().await;

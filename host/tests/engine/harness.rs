@@ -1,17 +1,19 @@
 //! Runs descriptors and checks what holds for every run.
 
+use host::control::{Epoch, Placement, RemoteEdges, local_part};
 use host::descriptor::resolve::Places;
 use host::descriptor::{Descriptor, Source};
 use host::engine::{
-    Command, Dataflow, Ending, EngineLog, InputCount, NodeReport, Plan, Probe, Report,
+    Chosen, Command, Dataflow, Ending, EngineLog, InputCount, NodeReport, Plan, Probe, Report,
 };
-use host::ids::{DataflowId, NodeId};
+use host::ids::{DataflowId, MachineId, NodeId};
 use host::launch;
 use host::plugin::preflight::Isolation;
 use host::plugin::{Loader, LoaderOptions};
 use host_testing::{fixtures, fresh_dir};
 use plugin_abi::hosting::LogLine;
 use plugin_abi::message::Message;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{
@@ -32,7 +34,8 @@ pub fn alone() -> RwLockWriteGuard<'static, ()> {
     GATE.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn among_others() -> RwLockReadGuard<'static, ()> {
+/// For tests that may run beside others; once per test.
+pub fn among_others() -> RwLockReadGuard<'static, ()> {
     GATE.read().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -78,6 +81,49 @@ pub fn plan(descriptor: &Descriptor) -> Plan {
     }
 }
 
+/// The kinds of a descriptor's nodes.
+pub fn chosen(descriptor: &Descriptor) -> BTreeMap<NodeId, Chosen> {
+    let plugin = loader().load(&fixtures::path("flow")).expect("a plugin");
+    let nodes = descriptor.nodes.iter();
+    let infos = nodes.map(|node| (node.id.clone(), plugin.info().clone()));
+    let (kinds, _) = descriptor.select_kinds(&infos.collect());
+    let kinds = kinds.into_iter();
+    kinds
+        .map(|(id, kind)| {
+            let plugin = plugin.clone();
+            (id, Chosen { plugin, kind })
+        })
+        .collect()
+}
+
+/// The share of a machine that runs these nodes; another one runs the rest.
+pub fn share(yaml: &str, here: &[&str]) -> (Descriptor, Plan) {
+    let whole = descriptor(yaml);
+    let machine = |name: &str| name.parse::<MachineId>().expect("a machine id");
+    let place = |node: &NodeId| match here.contains(&node.as_str()) {
+        true => machine("here"),
+        false => machine("there"),
+    };
+    let nodes = whole.nodes.iter();
+    let placement = Placement {
+        nodes: nodes
+            .map(|node| (node.id.clone(), place(&node.id)))
+            .collect(),
+        machines: ["here", "there"]
+            .map(|name| (machine(name), Epoch::new()))
+            .into(),
+    };
+    let inputs = RemoteEdges::of(&whole, &placement, &machine("here")).inputs;
+    let inputs = inputs.into_iter();
+    let remote = inputs.map(|input| (input.node, input.input)).collect();
+    let part = local_part(&whole, &placement, &machine("here"));
+    let places = Places::of_this_process(&[part.folder()]);
+    match launch::prepare_share(&part, loader(), &places, &remote) {
+        Ok(prepared) => (part, prepared.plan),
+        Err(problems) => panic!("{problems}"),
+    }
+}
+
 /// Runs a dataflow to the end that it comes to by itself.
 pub fn run(yaml: &str) -> Ended {
     start(yaml).end()
@@ -102,9 +148,19 @@ pub fn start_with(yaml: &str, change: impl FnOnce(&mut Plan)) -> Live {
 
 /// Starts a plan, among others or alone as the caller likes.
 pub fn launch(descriptor: Descriptor, plan: &Plan) -> Live {
+    launch_with(descriptor, plan, |_| {})
+}
+
+/// As [`launch`], with what is done before the first node is made.
+pub fn launch_with(
+    descriptor: Descriptor,
+    plan: &Plan,
+    before: impl FnOnce(&mut Dataflow),
+) -> Live {
     let log = Arc::new(Log::default());
     let started = Dataflow::start(DataflowId::new(), plan, log.clone());
-    let dataflow = started.expect("the system has threads");
+    let mut dataflow = started.expect("the system has threads");
+    before(&mut dataflow);
     let probe = dataflow.probe();
     let (commands, receiver) = tokio::sync::mpsc::channel(4);
     let (tell, report) = channel();
@@ -216,22 +272,22 @@ fn ending(ending: &Ending) -> String {
     }
 }
 
-/// All that was sent to an input was taken, dropped, discarded, is still in or was missed.
+/// All that was sent to an input was taken, dropped, discarded, is still in or was missed. What comes from outside is
+/// accounted for by whoever sends it.
 fn account(descriptor: &Descriptor, report: &Report) {
     let sent = |node: &NodeId, output: &str| {
-        let node = report
-            .nodes
-            .iter()
-            .find(|of| of.id == *node)
-            .expect("a node");
-        node.outputs[output]
+        let node = report.nodes.iter().find(|of| of.id == *node)?;
+        Some(node.outputs[output])
     };
     for (node, of) in descriptor.nodes.iter().zip(&report.nodes) {
         for (name, input) in &node.inputs {
             let count = of.inputs[name.as_str()];
             let sum = count.taken + count.dropped + count.discarded + count.queued;
             let sent = match &input.source {
-                Source::Output { node, output } => sent(node, output.as_str()),
+                Source::Output { node, output } => match sent(node, output.as_str()) {
+                    Some(sent) => sent,
+                    None => continue,
+                },
                 Source::Timer { period } => {
                     let timer = report.timers.iter().find(|timer| timer.period == *period);
                     timer.map_or(0, |timer| timer.sent + timer.missed)

@@ -9,6 +9,7 @@ mod hygiene;
 mod inputs;
 mod many;
 mod queues;
+mod remote;
 mod restarts;
 mod soak;
 mod stopping;

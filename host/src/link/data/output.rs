@@ -48,12 +48,13 @@ pub struct OutputSpec {
 pub struct Output {
     queue: Arc<Queue>,
     thread: Arc<Thread>,
-    link: Link,
     key: DataKey,
     machines: Vec<MachineId>,
     found: Mutex<BTreeSet<MachineId>>,
     /// Hear of credits.
     _credits: Vec<Subscriber<()>>,
+    /// Last, as [`Link`] wants it.
+    link: Link,
 }
 
 impl std::fmt::Debug for Output {
@@ -157,11 +158,13 @@ impl Output {
             let missing = self.not_found();
             let left = until.saturating_duration_since(Instant::now());
             if missing.is_empty() || left.is_zero() {
+                // Else the first messages could overtake each other.
+                self.link.settled(until).await;
                 return missing;
             }
             self.look(&missing, left.min(LOOK)).await;
             if self.not_found().is_empty() {
-                return Vec::new();
+                continue;
             }
             let left = until.saturating_duration_since(Instant::now());
             tokio::time::sleep(pause.min(left)).await;

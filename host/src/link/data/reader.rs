@@ -62,6 +62,15 @@ pub struct ReaderCount {
 pub struct Reader {
     shared: Arc<Shared>,
     credits: Option<Credits>,
+    spec: ReaderSpec,
+    handle: Arc<dyn Fn(Arrived) + Send + Sync>,
+    declared: Mutex<Option<Declared>>,
+    /// The last to let go of a session must not be one that waits in a runtime; see [`Link`].
+    link: Link,
+}
+
+/// What the engine knows of a reader.
+struct Declared {
     _answers: Option<Queryable<()>>,
     _messages: Subscriber<()>,
 }
@@ -100,8 +109,6 @@ impl Link {
         spec: &ReaderSpec,
         handle: impl Fn(Arrived) + Send + Sync + 'static,
     ) -> Result<Reader, LinkError> {
-        let session = self.session()?;
-        let refused = |error| LinkError::new("cannot read", &spec.key, error);
         let shared = Arc::new(Shared {
             place: Mutex::new(Place::new(spec.from_start)),
             received: AtomicU64::new(0),
@@ -116,29 +123,16 @@ impl Link {
                 Some(Credits::new(sizes, notify))
             }
         };
-        let on_sample = {
-            let (shared, credits) = (shared.clone(), credits.clone());
-            move |sample: Sample| {
-                if sample.kind() == SampleKind::Put {
-                    shared.take(credits.as_ref(), &sample, &handle);
-                }
-            }
-        };
-        let subscriber = session.declare_subscriber(spec.key.as_str().to_owned());
-        let subscriber = subscriber
-            .allowed_origin(Locality::Remote)
-            .callback(on_sample);
-        let messages = subscriber.wait().map_err(refused)?;
-        let answers = match spec.from_start {
-            true => Some(self.answer(spec, credits.clone())?),
-            false => None,
-        };
-        Ok(Reader {
+        let reader = Reader {
             shared,
             credits,
-            _answers: answers,
-            _messages: messages,
-        })
+            spec: spec.clone(),
+            handle: Arc::new(handle),
+            declared: Mutex::new(None),
+            link: self.clone(),
+        };
+        reader.renew()?;
+        Ok(reader)
     }
 
     /// Answers the sender that looks for this reader: with its credit.
@@ -161,6 +155,44 @@ impl Link {
 }
 
 impl Reader {
+    /// Makes itself known again. When a connection to the sender's machine was lost and came back within a tenth of a
+    /// second, the engine may not tell the other end of what was declared before. Any thread.
+    ///
+    /// # Errors
+    /// The link was closed.
+    pub fn renew(&self) -> Result<(), LinkError> {
+        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        // First away, then anew: what is declared twice is told once.
+        *declared = None;
+        let spec = &self.spec;
+        let (shared, credits, handle) = (
+            self.shared.clone(),
+            self.credits.clone(),
+            self.handle.clone(),
+        );
+        let on_sample = move |sample: Sample| {
+            if sample.kind() == SampleKind::Put {
+                shared.take(credits.as_ref(), &sample, &*handle);
+            }
+        };
+        let session = self.link.session()?;
+        let subscriber = session.declare_subscriber(spec.key.as_str().to_owned());
+        let subscriber = subscriber
+            .allowed_origin(Locality::Remote)
+            .callback(on_sample);
+        let refused = |error| LinkError::new("cannot read", &spec.key, error);
+        let messages = subscriber.wait().map_err(refused)?;
+        let answers = match spec.from_start {
+            true => Some(self.link.answer(spec, self.credits.clone())?),
+            false => None,
+        };
+        *declared = Some(Declared {
+            _answers: answers,
+            _messages: messages,
+        });
+        Ok(())
+    }
+
     /// What came so far.
     pub fn count(&self) -> ReaderCount {
         ReaderCount {
@@ -177,7 +209,7 @@ impl Reader {
 }
 
 impl Shared {
-    fn take(&self, credits: Option<&Credits>, sample: &Sample, handle: &impl Fn(Arrived)) {
+    fn take(&self, credits: Option<&Credits>, sample: &Sample, handle: &dyn Fn(Arrived)) {
         let beside = sample
             .attachment()
             .map(ZBytes::to_bytes)

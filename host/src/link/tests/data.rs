@@ -145,7 +145,7 @@ fn messages_of_any_size_arrive_whole() {
             assert!(got.bytes() == sent.bytes(), "{length} bytes");
             reader.credits().unwrap().taken(0, 1);
         }
-        let sent = text(&"ä".repeat(1 << 20));
+        let sent = Message::from_text(Timestamp::default(), &"ä".repeat(1 << 20), &[]).unwrap();
         output.push(sent.clone());
         assert_eq!(message(&mut arrived).await.text(), sent.text());
         drop(output);
@@ -214,7 +214,11 @@ fn a_slow_reader_holds_the_sender_up_and_gets_everything() {
             // Takes none before the queue is full.
             if queued == 4 {
                 tokio::task::yield_now().await;
-                assert!(arrived.try_recv().is_err(), "more than the queue holds");
+                // After the last one the end may be there, which takes no room.
+                assert!(
+                    number == 199 || arrived.try_recv().is_err(),
+                    "more than the queue holds"
+                );
                 credits.taken(0, queued);
                 credits.taken(1, queued);
                 queued = 0;
@@ -269,6 +273,21 @@ fn data_go_on_without_the_coordinator() {
             tokio::task::yield_now().await;
         }
         pair.coordinator.close().await;
+        // Routes are found anew a moment after the connection was made; what goes through the coordinator until then ends
+        // with it.
+        while arrived.is_empty() {
+            assert!(Instant::now() < until, "no way without the coordinator");
+            output.push(text("through"));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        output.push(text("all"));
+        loop {
+            match next(&mut arrived).await {
+                Arrived::Message(message) if message.text() == Ok("all") => break,
+                Arrived::Message(_) | Arrived::Lost(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
         for number in 0..50 {
             let name = number.to_string();
             output.push(text(&name));
@@ -327,6 +346,7 @@ fn a_client_looks_on_and_others_are_not_disturbed() {
         let (_reader, mut arrived) = pair.reader(&[]);
         assert_eq!(output.missing(LONG).await, []);
         output.push(text("before"));
+        message(&mut arrived).await;
         let (looks, mut seen) = channel();
         let spec = ReaderSpec {
             from_start: false,
@@ -335,7 +355,7 @@ fn a_client_looks_on_and_others_are_not_disturbed() {
         let looking = client.read(&spec, move |it| drop(looks.send(it))).unwrap();
         let until = Instant::now() + LONG;
         // Nobody says that somebody looks on; it is seen when something comes.
-        let mut count = 1;
+        let mut count = 0;
         while seen.is_empty() && Instant::now() < until {
             output.push(text("again"));
             count += 1;

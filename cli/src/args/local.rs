@@ -1,60 +1,9 @@
-//! The command line as `clap` reads it. Absent: what the arguments lead to.
+//! Commands that need no coordinator. Absent: what the arguments lead to.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
-use host::logs::{Format, Limit};
-use plugin_abi::handshake::{ABI, MESSAGE_FORMAT, TARGET};
+use super::log::LogArgs;
+use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
-
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let version = env!("CARGO_PKG_VERSION");
-    format!("{version} (plugin ABI {ABI}, message format {MESSAGE_FORMAT}, {TARGET})")
-});
-
-/// Dataflows of plugins: robots, sensors, AI pipelines.
-///
-/// A dataflow is a graph of nodes, described in one YAML file. A node is a plugin (a shared library that is loaded
-/// through a stable, versioned ABI) or an executable.
-#[derive(Debug, Parser)]
-#[command(name = "dora", version, long_version = LONG_VERSION.as_str(), after_help = "\
-Examples:
-  dora run --build dataflow.yml          build a dataflow's nodes and run them on this machine
-  dora validate dataflow.yml             find what is wrong before a start
-  dora new camera --kind plugin          make a crate with a node
-  dora plugin check target/release       check plugins before they are used
-
-`dora help COMMAND` or `dora COMMAND --help` tells more.")]
-pub struct Args {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    Run(RunArgs),
-    Build(BuildArgs),
-    #[command(alias = "check")]
-    Validate(ValidateArgs),
-    Graph(GraphArgs),
-    /// Print the JSON schema of descriptors, for editors.
-    Schema,
-    New(NewArgs),
-    /// Look at plugins and check them.
-    #[command(
-        subcommand,
-        after_help = "\
-Examples:
-  dora plugin inspect target/release/random
-  dora plugin check target/release plugins/*.so"
-    )]
-    Plugin(PluginCommand),
-    /// The helper process that loads a plugin: see `host::plugin::describe`.
-    #[command(name = host::plugin::describe::SUBCOMMAND, hide = true)]
-    Describe(DescribeArgs),
-}
 
 /// Run a dataflow on this machine until it ends.
 ///
@@ -84,28 +33,6 @@ pub struct RunArgs {
     /// Where lines go and which are wanted.
     #[command(flatten)]
     pub logs: LogArgs,
-}
-
-/// Options of the log, for every command that runs nodes.
-#[derive(Debug, ClapArgs)]
-pub struct LogArgs {
-    /// Least severe lines to show: off, error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: Limit,
-    /// Other levels for single nodes: camera=debug,sink=warn.
-    #[arg(
-        long,
-        value_name = "NODE=LEVEL,...",
-        default_value = "",
-        hide_default_value = true
-    )]
-    pub log_filter: String,
-    /// How lines look on the console: pretty, compact or json.
-    #[arg(long, value_name = "FORMAT", default_value = "pretty")]
-    pub log_format: Format,
-    /// Where log files go [default: DORA_OUT_DIR, else `out` in the current folder].
-    #[arg(long, value_name = "DIR")]
-    pub out_dir: Option<PathBuf>,
 }
 
 /// Find everything that is wrong with a descriptor before a start.
