@@ -61,7 +61,11 @@ nodes:
         let ended = site.end(dataflow).await;
         let slow = row(&ended, "slow");
         assert!(slow.dropped > 0, "{slow:?}");
-        assert_eq!(slow.received + slow.dropped + slow.discarded, 400, "{slow:?}");
+        assert_eq!(
+            slow.received + slow.dropped + slow.discarded,
+            400,
+            "{slow:?}"
+        );
         site.close().await;
     });
 }

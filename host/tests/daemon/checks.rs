@@ -26,7 +26,10 @@ nodes:
         };
         assert_eq!(machines.len(), 1);
         let said = error.to_string();
-        assert!(said.contains("machine `B` refuses its nodes:\nd.yml:"), "{said}");
+        assert!(
+            said.contains("machine `B` refuses its nodes:\nd.yml:"),
+            "{said}"
+        );
         assert!(said.contains("unknown node kind `chekcer`"), "{said}");
         for host in ["A", "B"] {
             let news = site.host(host).all_news();

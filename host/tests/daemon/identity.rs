@@ -13,7 +13,9 @@ fn a_second_daemon_of_one_machine_id_is_refused_and_the_first_goes_on() {
     run(async {
         let site = Site::new(&["A"]).await;
         let second = Host::start("A", &site.address, &site.folder().join("second")).await;
-        let news = second.news("Another daemon may have the machine id \"A\"").await;
+        let news = second
+            .news("Another daemon may have the machine id \"A\"")
+            .await;
         assert!(!news.is_empty());
         let error = second.ended().await.unwrap_err();
         assert!(matches!(error, RunError::MachineIdTaken { .. }));
@@ -49,11 +51,16 @@ fn a_daemon_is_ready_at_once() {
 #[test]
 fn a_daemon_waits_for_its_coordinator_and_says_so_once() {
     run(async {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let nobody = Address::new("127.0.0.1", port);
         let folder = fresh_dir();
         let host = Host::start("A", &nobody, folder.path()).await;
-        host.news("Waiting for a coordinator: no dora coordinator at 127.0.0.1:").await;
+        host.news("Waiting for a coordinator: no dora coordinator at 127.0.0.1:")
+            .await;
         host.shut_down(GRACE).await;
         host.ended().await.unwrap();
         let hub = LogHub::start(Settings::default()).unwrap();
@@ -81,7 +88,10 @@ fn a_local_port_that_is_taken_is_told_and_another_one_used() {
         let (tell, asked) = tokio::sync::mpsc::channel(1);
         tell.send(GRACE).await.unwrap();
         let mut news = Vec::new();
-        daemon.run(asked, |item| news.push(item.to_string())).await.unwrap();
+        daemon
+            .run(asked, |item| news.push(item.to_string()))
+            .await
+            .unwrap();
         let expected = format!(
             "Port {wanted} is in use, so process nodes are served on port {used}; tell dynamic nodes"
         );

@@ -41,10 +41,17 @@ fn what_nodes_say_can_be_followed_and_read_back() {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(said.contains(&"received 30 missing 0".to_owned()), "{said:?}");
+        assert!(
+            said.contains(&"received 30 missing 0".to_owned()),
+            "{said:?}"
+        );
         let again = site.client.logs(&located, &LogsWanted::default()).await;
         let history: Vec<_> = again.unwrap().history.into_iter().collect();
-        assert!(history.iter().any(|it| it.message == "received 30 missing 0"));
+        assert!(
+            history
+                .iter()
+                .any(|it| it.message == "received 30 missing 0")
+        );
         let tail = LogsWanted {
             tail: Some(1),
             node: Some("check".parse().unwrap()),
@@ -80,10 +87,16 @@ nodes:
     run(async {
         let site = Site::new(&["A", "B"]).await;
         let dataflow = site.start(READS).await;
-        let topics = site.client.topics(Some(Target::Id(dataflow))).await.unwrap();
+        let topics = site
+            .client
+            .topics(Some(Target::Id(dataflow)))
+            .await
+            .unwrap();
         let lines = topics.iter().find(|it| it.node.as_str() == "reader");
         let mut tap = site.client.tap(lines.unwrap()).await.unwrap();
-        let line = tokio::time::timeout(Duration::from_secs(20), tap.next()).await.unwrap();
+        let line = tokio::time::timeout(Duration::from_secs(20), tap.next())
+            .await
+            .unwrap();
         let Some(host::client::TapEvent::Message { message, .. }) = line else {
             panic!("{line:?}");
         };

@@ -33,8 +33,12 @@ fn a_dataflow_over_two_machines_loses_not_even_its_first_message() {
         assert_eq!(check.machine, machine("B"));
         for host in ["A", "B"] {
             let id = dataflow.to_string();
-            site.host(host).news(&format!("Dataflow {id} runs 1 node here")).await;
-            site.host(host).news(&format!("Dataflow {id} has ended here")).await;
+            site.host(host)
+                .news(&format!("Dataflow {id} runs 1 node here"))
+                .await;
+            site.host(host)
+                .news(&format!("Dataflow {id} has ended here"))
+                .await;
         }
         site.close().await;
     });
@@ -148,9 +152,18 @@ nodes:
         let dataflow = site.start(ALONE).await;
         site.add("B").await;
         let status = site.client.status().await.unwrap();
-        let machines: Vec<_> = status.daemons.iter().map(|it| it.machine.to_string()).collect();
+        let machines: Vec<_> = status
+            .daemons
+            .iter()
+            .map(|it| it.machine.to_string())
+            .collect();
         assert_eq!(machines, ["A", "B"]);
-        assert!(status.daemons.iter().all(|it| it.info.address.starts_with("tcp/127.0.0.1:")));
+        assert!(
+            status
+                .daemons
+                .iter()
+                .all(|it| it.info.address.starts_with("tcp/127.0.0.1:"))
+        );
         let nodes = site.client.nodes(Some(Target::Id(dataflow))).await.unwrap();
         assert_eq!(nodes.len(), 1);
         let ended = site.stop(dataflow).await;

@@ -37,13 +37,17 @@ fn a_daemon_that_is_told_to_end_stops_its_nodes_and_says_farewell() {
         let dataflow = site.start(ENDLESS).await;
         let host = site.daemons.remove("A").unwrap();
         host.shut_down(GRACE).await;
-        host.news("Stopping 1 dataflow; nodes have 10s to end").await;
+        host.news("Stopping 1 dataflow; nodes have 10s to end")
+            .await;
         host.ended().await.unwrap();
         // The sink's only input is closed.
         let ended = site.end(dataflow).await;
         assert_eq!(row(&ended, "source").end, NodeEnd::Stopped, "{ended:?}");
         let status = site.client.status().await.unwrap();
-        let connected = status.daemons.iter().filter(|it| it.reach == Reach::Connected);
+        let connected = status
+            .daemons
+            .iter()
+            .filter(|it| it.reach == Reach::Connected);
         assert_eq!(connected.count(), 1);
         site.close().await;
     });
@@ -110,10 +114,15 @@ nodes:
         site.daemons.remove("B").unwrap().kill().await;
         site.host("A").line("closed in").await;
         assert!(began.elapsed() < Duration::from_secs(10));
-        site.host("A").news("Machine `B` is not heard of any more").await;
+        site.host("A")
+            .news("Machine `B` is not heard of any more")
+            .await;
         let sent = async || {
             let nodes = site.client.nodes(Some(Target::Id(dataflow))).await.unwrap();
-            nodes.iter().map(|node| node.state.to_string()).collect::<Vec<_>>()
+            nodes
+                .iter()
+                .map(|node| node.state.to_string())
+                .collect::<Vec<_>>()
         };
         until("the lost are marked", async || {
             let states = sent().await;
@@ -121,7 +130,11 @@ nodes:
         })
         .await;
         let target = Target::Id(dataflow);
-        let stopped = site.client.stop(target, GRACE, false, |_| ()).await.unwrap();
+        let stopped = site
+            .client
+            .stop(target, GRACE, false, |_| ())
+            .await
+            .unwrap();
         if let Ok(ended) = stopped {
             assert_eq!(row(&ended, "a").end, NodeEnd::Stopped);
         }

@@ -18,7 +18,11 @@ nodes:
     deploy: {machine: B}
 ";
         let dataflow = site.start(text).await;
-        let topics = site.client.topics(Some(Target::Id(dataflow))).await.unwrap();
+        let topics = site
+            .client
+            .topics(Some(Target::Id(dataflow)))
+            .await
+            .unwrap();
         assert_eq!(topics.len(), 1);
         let mut tap = site.client.tap(&topics[0]).await.unwrap();
         let mut numbers = Vec::new();
@@ -31,7 +35,10 @@ nodes:
                 None => panic!("it ends"),
             }
         }
-        assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
+        assert!(
+            numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
+            "{numbers:?}"
+        );
         drop(tap);
         site.stop(dataflow).await;
         site.close().await;
