@@ -4,7 +4,7 @@ use super::client::runtime;
 use super::signals::Signals;
 use super::{hub, machine};
 use crate::args::CoordinatorArgs;
-use eyre::{Result, WrapErr, eyre};
+use eyre::{Report, Result, WrapErr, eyre};
 use host::control::Timing;
 use host::coordinator::{Coordinator, News, Options};
 use host::link::OpenError;
@@ -35,10 +35,7 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
         state: machine::state_folder(args.state_dir.as_deref()),
         timing: Timing::default(),
     });
-    let coordinator = coordinator.await.map_err(|error| match error {
-        OpenError::PortTaken { .. } => eyre!("{error} with `--port` (0 takes any free one)"),
-        other => other.into(),
-    })?;
+    let coordinator = coordinator.await.map_err(told)?;
     hub::say(&format!(
         "Listening for incoming daemon connection on {}",
         coordinator.port()
@@ -57,6 +54,16 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
     coordinator.run(shutdown, |news| log(hub, &news)).await;
     watching.abort();
     Ok(())
+}
+
+/// With the way to another port.
+fn told(error: OpenError) -> Report {
+    match error {
+        OpenError::PortTaken { .. } => {
+            eyre!("{error}: `--port N` chooses one, `--port 0` takes any that is free")
+        }
+        other => other.into(),
+    }
 }
 
 fn log(log: &LogHub, news: &News) {

@@ -19,6 +19,7 @@ mod news;
 mod orders;
 mod outcome;
 mod placement;
+mod probe;
 mod share;
 mod start;
 mod state;

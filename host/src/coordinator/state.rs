@@ -60,6 +60,7 @@ pub(super) struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
     Ping,
+    Probe,
     Exit,
     Share(DataflowId),
 }
@@ -162,6 +163,7 @@ impl State {
             .chain(self.ending.map(|ending| ending.next_deadline(timing)))
             .chain(self.next_order())
             .chain(self.next_exit())
+            .chain(self.next_probe())
             .chain(self.clients.next_deadline())
             .min()
     }
@@ -188,6 +190,7 @@ impl State {
     fn settle(&mut self, now: Duration, out: &mut Vec<Action>) {
         self.lose_silent(now, out);
         self.ping_claimed(now, out);
+        self.probe(now, out);
         self.advance(now, out);
         self.recovered(now, out);
         self.end(now, out);

@@ -12,7 +12,7 @@ use host_testing::{fixtures, fresh_dir};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ pub fn machine(name: &str) -> MachineId {
 
 /// Runs a test as the product runs: on a runtime of one thread.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    // Building them may take longer than any test.
+    fixtures::path("flow");
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
     runtime.block_on(async {
@@ -60,8 +62,6 @@ pub struct Site {
 
 /// A daemon in a task.
 pub struct Host {
-    pub hub: LogHub,
-    pub out: PathBuf,
     pub lines: Subscription,
     news: Arc<Mutex<Vec<News>>>,
     shutdown: mpsc::Sender<Duration>,
@@ -176,14 +176,12 @@ impl Host {
         });
         let hub = hub.unwrap();
         let lines = hub.subscribe(Selection::default());
-        let daemon = Daemon::open(options, hub.clone()).await.unwrap();
+        let daemon = Daemon::open(options, hub).await.unwrap();
         let (shutdown, asked) = mpsc::channel(2);
         let news = Arc::new(Mutex::new(Vec::new()));
         let told = news.clone();
         let run = daemon.run(asked, move |news| told.lock().unwrap().push(news));
         Self {
-            hub,
-            out: out.to_owned(),
             lines,
             news,
             shutdown,
