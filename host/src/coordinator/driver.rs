@@ -13,7 +13,9 @@ use crate::control::{
     DaemonRequest, Epoch, Fault, Hello, PROTOCOL, Role, SendId, Timing,
 };
 use crate::ids::MachineId;
-use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError, Served, Token, Watch};
+use crate::link::{
+    Call, Change, Key, Link, LinkError, Member, OpenError, Served, Token, Watch, renewal,
+};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -49,7 +51,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Coordinator {
     /// Take queries and watch tokens while they live.
-    ears: (Served, Served, Watch, Token),
+    ears: Ears,
+    sender: mpsc::Sender<Incoming>,
     link: Link,
     port: u16,
     timing: Timing,
@@ -96,9 +99,10 @@ impl Coordinator {
         };
         let refused = |error: LinkError| OpenError::Engine(error.to_string());
         let (sender, incoming) = mpsc::channel(WAITING);
-        let ears = listen(&link, epoch, sender).map_err(refused)?;
+        let ears = listen(&link, epoch, sender.clone()).map_err(refused)?;
         Ok(Self {
-            ears,
+            ears: ears,
+            sender,
             link,
             port,
             state: State::new(epoch, version.into(), options.timing.clone(), ledger),
@@ -124,6 +128,7 @@ impl Coordinator {
     pub async fn run(self, shutdown: mpsc::Receiver<bool>, mut news: impl FnMut(News)) {
         let Self {
             ears,
+            sender,
             link,
             timing,
             state,
@@ -134,6 +139,8 @@ impl Coordinator {
         } = self;
         early.into_iter().for_each(&mut news);
         let mut driver = Driver {
+            ears: Some(ears),
+            sender,
             link,
             timing,
             state,
@@ -148,15 +155,14 @@ impl Coordinator {
             exited: false,
         };
         driver.run(incoming, shutdown).await;
-        driver.end(ears).await;
+        driver.end().await;
     }
 }
 
-fn listen(
-    link: &Link,
-    epoch: Epoch,
-    sender: mpsc::Sender<Incoming>,
-) -> Result<(Served, Served, Watch, Token), LinkError> {
+/// What it hears with, and the token by which it is seen.
+type Ears = (Served, Served, Watch, Token);
+
+fn listen(link: &Link, epoch: Epoch, sender: mpsc::Sender<Incoming>) -> Result<Ears, LinkError> {
     // A query that finds no room is dropped, which tells its asker so.
     let (clients, daemons, tokens) = (sender.clone(), sender.clone(), sender);
     let for_clients = link.serve(&Key::for_clients(), "request", move |request, call| {
@@ -178,6 +184,9 @@ fn listen(
 
 /// The loop and what it holds.
 struct Driver<N> {
+    /// None while they are declared anew.
+    ears: Option<Ears>,
+    sender: mpsc::Sender<Incoming>,
     link: Link,
     timing: Timing,
     state: State,
@@ -201,6 +210,7 @@ impl<N: FnMut(News)> Driver<N> {
         mut shutdown: mpsc::Receiver<bool>,
     ) {
         let mut may_end = true;
+        let mut again = self.link.reconnections();
         let mut event = Some(Event::Time);
         while !self.exited {
             if let Some(event) = event.take() {
@@ -218,6 +228,10 @@ impl<N: FnMut(News)> Driver<N> {
                 },
                 Some(ended) = self.sent.join_next() => ended.ok(),
                 Some(_) = self.answers.join_next() => None,
+                () = renewal(&mut again) => {
+                    self.renew();
+                    None
+                }
                 asked = shutdown.recv(), if may_end => match asked {
                     Some(stop_dataflows) => Some(Event::Shutdown { stop_dataflows }),
                     None => {
@@ -228,6 +242,14 @@ impl<N: FnMut(News)> Driver<N> {
                 () = until(due) => Some(Event::Time),
             };
         }
+    }
+
+    /// Makes itself known again, also to those that have missed it. Where the network is closed there is nobody to hear.
+    fn renew(&mut self) {
+        // First away, then anew: what is declared twice is told once. Whoever asks in between asks again.
+        self.ears = None;
+        let _ = self.link.renew_greeting();
+        self.ears = listen(&self.link, self.state.epoch(), self.sender.clone()).ok();
     }
 
     /// What has come in as the state machine takes it; what cannot be read is answered here.
@@ -333,14 +355,14 @@ impl<N: FnMut(News)> Driver<N> {
     }
 
     /// Lets the last answers leave, and closes the network.
-    async fn end(mut self, ears: (Served, Served, Watch, Token)) {
+    async fn end(mut self) {
         self.sent.abort_all();
         // Whoever does not take its answer in time gets none.
         let _ = timeout(FAREWELL, async {
             while self.answers.join_next().await.is_some() {}
         })
         .await;
-        drop(ears);
+        self.ears = None;
         let _ = timeout(FAREWELL, self.link.close()).await;
     }
 }
