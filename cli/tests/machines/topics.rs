@@ -69,9 +69,10 @@ fn messages_of_both_machines_are_shown_while_they_run() {
 #[test]
 fn an_output_that_is_not_there_is_told_with_those_that_are() {
     let cluster = Cluster::new(&["A", "B"]);
+    let run = cluster.dora(&["topic", "echo", "rust-node/random"]);
     assert_fails(
-        &cluster.dora(&["topic", "echo", "rust-node/random"]),
-        &["no dataflow runs"],
+        &run,
+        &["no output `rust-node/random`: no node that runs has outputs"],
     );
     cluster.write("endless.yml", endless());
     let first = cluster.start("endless.yml", &["--name", "camera"]);
