@@ -6,6 +6,7 @@ mod background;
 mod cluster;
 mod coordinators;
 mod daemons;
+mod data;
 mod logs;
 mod start_errors;
 mod starts;

@@ -93,6 +93,18 @@ fn what_a_machine_cannot_run_is_told_with_its_name_and_nothing_runs() {
             "node `rust-sink`: input `message` takes `Utf8`, but output `rust-node/random` sends `UInt64`",
         ],
     );
+    refused(
+        &cluster,
+        &with(
+            "      message: rust-status-node/status\n",
+            "      message: rust-status-node/status\n    thread: sender\n",
+        ),
+        &[
+            "node `rust-sink`: `thread: sender` needs its sender in the same process",
+            "on machine `B`",
+            "on machine `A`",
+        ],
+    );
     // What the descriptor alone tells needs no machine.
     refused(
         &cluster,
