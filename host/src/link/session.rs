@@ -107,7 +107,7 @@ impl fmt::Display for OpenError {
                     }
                     None => f.write_str("another program")?,
                 }
-                f.write_str("; choose another port, or end that one")
+                f.write_str("; end that one, or choose another port")
             }
             Self::Address { address, reason } => {
                 write!(f, "cannot listen on {address}: {reason}")
