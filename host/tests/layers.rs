@@ -134,7 +134,7 @@ fn state_machines_have_no_clock_and_touch_nothing() {
 #[test]
 fn libraries_stay_behind_their_one_module() {
     let places: [(&str, &str); 5] = [
-        ("zenoh", "link"),
+        ("zenoh::", "link"),
         ("saphyr_parser", "descriptor"),
         ("libloading", "plugin"),
         ("object::", "plugin"),
