@@ -20,6 +20,7 @@ use crate::ids::DataflowId;
 use crate::link::{Call, Key, LinkError, Served, Token, Watch};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Readers on other machines are looked for so long.
 const SEARCH: Duration = Duration::from_secs(10);
@@ -39,6 +40,7 @@ pub(super) struct Parts {
     pub connected: Option<Epoch>,
     pub checked_id: bool,
     pub stopping: bool,
+    pub tasks: JoinSet<()>,
 }
 
 /// A check of nodes.
@@ -71,6 +73,7 @@ impl Parts {
             connected: None,
             checked_id: false,
             stopping: false,
+            tasks: JoinSet::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::latest::Latest;
 use super::local_port::LocalPort;
 use super::news::{News, RunError};
 use super::options::{OpenError, Options};
+use super::renewal::renewal;
 use super::state::State;
 use super::tapping;
 use crate::control::{CallId, DaemonRequest, Epoch};
@@ -117,6 +118,14 @@ impl Daemon {
         shutdown: &mut mpsc::Receiver<Duration>,
         news: &mut impl FnMut(News),
     ) -> Result<(), RunError> {
+        let (mut again, inbox) = (self.link.reconnections(), self.inbox.0.clone());
+        self.parts.tasks.spawn(async move {
+            loop {
+                renewal(&mut again).await;
+                // A daemon that has ended wants to hear nothing more.
+                let _ = inbox.send(In::Renewal).await;
+            }
+        });
         self.watch().map_err(RunError::Link)?;
         let mut event = Event::Time;
         loop {
@@ -137,7 +146,11 @@ impl Daemon {
         }
     }
 
+    /// Watches who comes and goes; again, after a connection was lost and has come back, because then what was declared
+    /// before may not be known at the other end.
     fn watch(&mut self) -> Result<(), LinkError> {
+        // The old goes first, or nothing would be declared.
+        self.parts.watch = None;
         let (members, me) = (self.members.clone(), self.me());
         let watch = self.link.watch(move |change| match change {
             Change::Appeared(member) | Change::Gone(member) if member == me => {}
@@ -198,6 +211,11 @@ impl Daemon {
             }),
             In::Answered(send, None) => Some(Event::Unanswered { send }),
             In::Checked(dataflow, outcome) => self.checked(dataflow, outcome),
+            In::Renewal => {
+                // Where the network is closed, the next query says so.
+                let _ = self.watch();
+                None
+            }
             In::Flow(dataflow, FlowNews::Probe(probe)) => {
                 self.probe(dataflow, probe);
                 None

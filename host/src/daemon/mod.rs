@@ -19,6 +19,7 @@ mod local_port;
 mod news;
 mod opening;
 mod options;
+mod renewal;
 mod report;
 mod share;
 mod state;

@@ -8,6 +8,7 @@ use crate::control::{NodeState, NodeStatus};
 use crate::daemon::event::Local;
 use crate::daemon::inbox::In;
 use crate::daemon::latest::Latest;
+use crate::daemon::renewal::renewal;
 use crate::daemon::report::{node_end, node_row};
 use crate::engine::{Command, Dataflow, NodeProgress, Progress};
 use crate::ids::{MachineId, NodeId};
@@ -16,7 +17,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Commands to the engine that wait.
 const COMMANDS: usize = 16;
@@ -63,6 +64,8 @@ struct Live {
     feeds: Feeds,
     log: DataflowLog,
     progress: Arc<Told>,
+    /// Connections that came back.
+    again: watch::Receiver<u64>,
 }
 
 /// What the engine has told.
@@ -89,6 +92,7 @@ impl Live {
         });
         let told = progress.clone();
         dataflow.watch(Box::new(move |progress| told.take(progress)));
+        let again = context.link.reconnections();
         let inputs = Inputs::read(&context, &spec.edges, dataflow.remote_inputs())?;
         let outputs = Outputs::attach(&context, &spec.edges, &dataflow)?;
         let lines = LogLines::start(&context, &spec.edges, &dataflow, outputs.sender())?;
@@ -104,6 +108,7 @@ impl Live {
             feeds,
             log,
             progress,
+            again,
         })
     }
 
@@ -116,6 +121,7 @@ impl Live {
                     tell_progress(&self.progress, teller),
                     tell_made(&self.progress, teller),
                     obey(&mut orders, &commands, &self.inputs, &self.outputs),
+                    renew(self.again, &self.inputs, &self.lines),
                 )
             };
             tokio::select! {
@@ -192,6 +198,15 @@ async fn tell_progress(told: &Told, teller: &Teller) -> Infallible {
         for (node, status) in told.nodes.next().await {
             teller.local(Local::Node { node, status }).await;
         }
+    }
+}
+
+/// Makes readers known again when a connection has come back.
+async fn renew(mut again: watch::Receiver<u64>, inputs: &Inputs, lines: &LogLines) -> Infallible {
+    loop {
+        renewal(&mut again).await;
+        inputs.renew();
+        lines.renew();
     }
 }
 

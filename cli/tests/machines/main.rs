@@ -1,0 +1,6 @@
+//! Several machines: coordinator, daemons and commands as users run them, each test with processes, ports and a folder of
+//! its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cluster;
+mod tutorial;

@@ -1,0 +1,163 @@
+//! Rows of the table, and the table.
+
+use crate::{KIB, Load, MIB, Outcome, Way};
+
+/// First messages of a round that do not count: both sides make things when they are first needed.
+const WARM_UP: usize = 10;
+
+/// One way of one load.
+pub struct Row {
+    pub way: Way,
+    pub load: Load,
+    /// What arrived in each round.
+    pub rounds: Vec<Outcome>,
+}
+
+impl Row {
+    pub fn new(way: Way, load: Load) -> Self {
+        Self {
+            way,
+            load,
+            rounds: Vec::new(),
+        }
+    }
+
+    pub fn name(&self) -> String {
+        format!(
+            "{}, {}, {}",
+            self.what(),
+            size(self.load.bytes),
+            self.side()
+        )
+    }
+
+    fn what(&self) -> &'static str {
+        match self.is_flood() {
+            true => "throughput",
+            false => "latency",
+        }
+    }
+
+    fn side(&self) -> &'static str {
+        match self.way {
+            Way::Daemons { waits: false } => "two daemons",
+            Way::Daemons { waits: true } => "two daemons, backpressure",
+            Way::Tcp { waits: false } => "zenoh, TCP",
+            Way::Tcp { waits: true } => "zenoh, TCP, blocking",
+            Way::Copied => "zenoh, shared memory by copy",
+            Way::InPlace => "zenoh, shared memory in place",
+        }
+    }
+
+    fn is_flood(&self) -> bool {
+        self.load.pace.is_zero()
+    }
+
+    /// Whether this is ours for the same load as another row.
+    fn is_ours_of(&self, other: &Self) -> bool {
+        let waits = match other.way {
+            Way::Tcp { waits } => waits,
+            Way::Copied => other.is_flood(),
+            Way::InPlace => false,
+            Way::Daemons { .. } => return false,
+        };
+        self.way == Way::Daemons { waits }
+            && self.load.bytes == other.load.bytes
+            && self.is_flood() == other.is_flood()
+    }
+
+    /// What the rows are compared by, for each round: microseconds or messages per second.
+    fn figures(&self) -> impl Iterator<Item = f64> {
+        let of = |round: &Outcome| match self.is_flood() {
+            true => rate(round),
+            false => percentile(&mut counted(round), 50),
+        };
+        self.rounds.iter().map(of)
+    }
+
+    fn lost(&self) -> String {
+        let sent = self.load.count * self.rounds.len() as u64;
+        let received: u64 = self.rounds.iter().map(|round| round.received).sum();
+        let lost = sent.saturating_sub(received);
+        match lost {
+            0 => "0".into(),
+            lost => format!(
+                "{} of {} ({:.0} %)",
+                thousands(lost as f64),
+                thousands(sent as f64),
+                100.0 * lost as f64 / sent as f64
+            ),
+        }
+    }
+}
+
+pub fn print(rows: &[Row]) {
+    println!("| what | size | way | p50 us | p99 us | messages/s | lost | two daemons / this |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for row in rows.iter().filter(|row| !row.rounds.is_empty()) {
+        let ours = rows.iter().find(|ours| ours.is_ours_of(row));
+        let figures = match row.is_flood() {
+            true => format!("| | {}", thousands(median(row.figures()))),
+            false => {
+                let mut times: Vec<_> = row.rounds.iter().flat_map(counted).collect();
+                let p50 = percentile(&mut times, 50);
+                format!("{p50:.1} | {:.1} | ", percentile(&mut times, 99))
+            }
+        };
+        println!(
+            "| {} | {} | {} | {figures} | {} | {} |",
+            row.what(),
+            size(row.load.bytes),
+            row.side(),
+            row.lost(),
+            ours.map_or(String::new(), |ours| ratio(ours, row)),
+        );
+    }
+}
+
+/// Ours by theirs: the median of the rounds, because a round that the machine has spoilt spoils both of its halves.
+fn ratio(ours: &Row, theirs: &Row) -> String {
+    let rounds = ours.figures().zip(theirs.figures());
+    format!("{:.2}", median(rounds.map(|(ours, theirs)| ours / theirs)))
+}
+
+fn counted(round: &Outcome) -> Vec<u64> {
+    round.times.iter().skip(WARM_UP).copied().collect()
+}
+
+fn rate(round: &Outcome) -> f64 {
+    round.received as f64 / round.took.as_secs_f64()
+}
+
+/// Of nanoseconds, the time below which so many of a hundred lie, in microseconds.
+fn percentile(times: &mut [u64], percent: usize) -> f64 {
+    times.sort_unstable();
+    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times
+        .get(at)
+        .map_or(f64::NAN, |nanos| *nanos as f64 / 1_000.0)
+}
+
+fn median(numbers: impl Iterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_unstable_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        MIB.. => format!("{} MiB", bytes / MIB),
+        KIB.. => format!("{} KiB", bytes / KIB),
+        _ => format!("{bytes} B"),
+    }
+}
+
+fn thousands(number: f64) -> String {
+    let mut text = format!("{number:.0}");
+    let mut at = text.len();
+    while at > 3 {
+        at -= 3;
+        text.insert(at, ',');
+    }
+    text
+}
