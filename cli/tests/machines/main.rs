@@ -5,4 +5,6 @@
 mod cluster;
 mod coordinators;
 mod daemons;
+#[cfg(unix)]
+mod failures;
 mod tutorial;

@@ -99,8 +99,8 @@ impl Daemon {
             Action::CloseInputs { dataflow, inputs } => {
                 self.order(dataflow, FlowOrder::CloseInputs(inputs));
             }
-            Action::ForgetReaders { dataflow, machine } => {
-                self.order(dataflow, FlowOrder::Forget(machine));
+            Action::PeerLost { dataflow, machine } => {
+                self.order(dataflow, FlowOrder::PeerLost(machine));
             }
             Action::Tap(request) => self.tap(request),
             Action::Untap(tap) => self.parts.tapping.remove(tap),
@@ -263,7 +263,6 @@ impl Daemon {
             }
             Note::Expired(dataflow) => News::Expired(dataflow),
             Note::Stuck(dataflow) => News::Stuck(dataflow),
-            Note::PeerLost(machine) => News::PeerLost(machine),
             Note::Unheard(dataflow) => News::Unheard(dataflow),
         });
     }
