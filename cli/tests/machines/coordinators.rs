@@ -39,7 +39,8 @@ fn a_taken_port_is_told_with_who_has_it() {
 
 #[test]
 fn whoever_is_asked_at_a_wrong_port_is_no_coordinator() {
-    let mut cluster = Cluster::new(&["A"]);
+    let mut cluster = Cluster::without_coordinator();
+    let other = Cluster::without_coordinator();
     let port = other_program().to_string();
     let run = cluster.dora(&["list", "--coordinator-port", &port]);
     assert_fails(
@@ -49,13 +50,11 @@ fn whoever_is_asked_at_a_wrong_port_is_no_coordinator() {
              `--coordinator-port`"
         )],
     );
-    // The port of a daemon is as wrong.
-    let status = cluster.json(&["status", "--json"]);
-    let address = status["daemons"][0]["address"].as_str().expect("text");
-    let port = address.rsplit(':').next().expect("a port").to_owned();
-    let run = cluster.dora(&["list", "--coordinator-port", &port]);
+    // The port of a daemon is as wrong, as long as it knows no coordinator.
+    cluster.start_daemon("A", &["--listen", &other.address()]);
+    cluster.daemon("A").complains("Waiting", DEADLINE);
+    let run = other.dora(&["list"]);
     assert_fails(&run, &["is a dora daemon", "not the coordinator"]);
-    cluster.take_daemon("A").kill();
 }
 
 #[cfg(unix)]

@@ -58,7 +58,7 @@ fn dataflows_go_on_without_it_and_the_next_one_knows_them() {
     let ended = find(&list, &over).expect("history");
     assert_eq!(ended["name"], "before");
     assert_eq!(ended["status"], "finished");
-    assert_eq!(ended["ended"]["nodes"][0]["sent"], 100, "{ended:#}");
+    assert_eq!(ended["ended"]["nodes"][2]["received"], 100, "{ended:#}");
     flows(cluster.daemon("B"));
 
     let stopped = cluster.dora(&["stop", "camera"]).success();

@@ -104,13 +104,14 @@ fn with_a_frozen_coordinator_commands_fail_soon_and_dataflows_go_on() {
 /// Those that were there before it froze are not held up either.
 #[test]
 fn who_looks_on_is_told_that_the_coordinator_is_frozen() {
-    let (cluster, _) = running();
+    let cluster = Cluster::new(&["A", "B"]);
+    cluster.write("endless.yml", endless());
+    let start = cluster.background(&["start", "--attach", "endless.yml", "--name", "camera"]);
+    start.says("sink received", DEADLINE);
     let echo = cluster.background(&["topic", "echo", "rust-node/random"]);
     let logs = cluster.background(&["logs", "camera", "--follow"]);
-    let start = cluster.background(&["start", "--attach", "endless.yml"]);
     echo.says("UInt64", DEADLINE);
     logs.says("sink received", DEADLINE);
-    start.says("sink received", DEADLINE);
     cluster.coordinator().signal("STOP");
     for process in [echo, logs, start] {
         let run = process.end(DEADLINE);
