@@ -6,6 +6,8 @@ mod background;
 mod cluster;
 mod coordinators;
 mod daemons;
+#[cfg(unix)]
+mod failures;
 mod logs;
 mod start_errors;
 mod starts;

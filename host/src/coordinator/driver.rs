@@ -210,6 +210,7 @@ impl<N: FnMut(News)> Driver<N> {
                 () = until(self.renewal) => {
                     self.renewal = None;
                     // A link that was closed is the end, of which whoever closed it knows.
+                    let _ = self.link.renew_greeting();
                     let _ = self.ears.declare(&self.link);
                     None
                 }
