@@ -196,11 +196,16 @@ impl Host {
 
     /// Waits for a piece of news.
     pub async fn news(&self, part: &str) -> String {
-        until(part, async || {
+        let end = Instant::now() + LONG;
+        loop {
             let mut news = self.all_news().into_iter();
-            news.find(|line| line.contains(part))
-        })
-        .await
+            if let Some(line) = news.find(|line| line.contains(part)) {
+                return line;
+            }
+            let all = self.all_news();
+            assert!(Instant::now() < end, "no {part:?} in {all:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for a line of the log, reading those before it.
