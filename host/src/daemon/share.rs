@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Beyond the nodes' grace period, until the nodes are abandoned; and again until they count as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Nodes that do end when they are told so need no more, and are not called stuck by a forced stop.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// What every decision needs.
 pub(super) struct Turn<'a> {
     pub now: Duration,
@@ -130,8 +133,24 @@ impl Share {
                 grace,
                 force,
                 ..
-            } => self.stop(serial, if force { None } else { Some(grace) }, turn),
+            } => {
+                let grace = match force {
+                    true => self.forced(serial),
+                    false => Some(grace),
+                };
+                self.stop(serial, grace, turn);
+            }
             Order::Senders { ended, .. } => self.senders(ended, turn),
+        }
+    }
+
+    /// What a forced stop leaves the nodes: nothing if they have been told to stop before.
+    fn forced(&self, serial: u32) -> Option<Duration> {
+        let again =
+            |stage: &Stage| matches!(stage, Stage::Stopping { serial: known } if *known == serial);
+        match self.stopping.is_none() || again(&self.status.stage) {
+            true => Some(MOMENT),
+            false => None,
         }
     }
 
