@@ -20,6 +20,11 @@ use tokio::sync::oneshot;
 use zenoh::query::Queryable;
 use zenoh::{Session, Wait};
 
+/// A closed session is held for so long. The engine finds its routes anew a tenth of a second after each connection has
+/// ended; a task of its own that lets go of the session last, at that moment, waits for itself for ten seconds and blocks a
+/// thread that all sessions of the process share.
+const UNWIND: Duration = Duration::from_millis(400);
+
 /// How long the one who holds a port is given to say who it is.
 const WHO_IS_IT: Duration = Duration::from_millis(1_000);
 
@@ -63,7 +68,12 @@ impl Drop for Held {
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
-                .spawn(move || drop(session));
+                .spawn(move || {
+                    // What is wrong with a session that ends is of no use to anybody.
+                    let _ = session.close().wait();
+                    std::thread::sleep(UNWIND);
+                    drop(session);
+                });
         }
     }
 }
