@@ -4,7 +4,7 @@
 //! thread, which ours is. A coordinator and a daemon answer the greeting from the moment they are open.
 
 use super::address::{Address, is_free};
-use super::data::{Granter, SharedMemory};
+use super::data::{Granter, Room, SharedMemory};
 use super::keys::Key;
 use super::meet::{self, MeetError};
 use super::ways::Ways;
@@ -46,6 +46,7 @@ struct Inner {
     port: Option<u16>,
     ways: Arc<Ways>,
     memory: Arc<SharedMemory>,
+    room: Arc<Room>,
     /// Started by the first reader that gives credits.
     granter: OnceLock<Arc<Granter>>,
 }
@@ -206,6 +207,7 @@ impl Link {
             port: None,
             ways,
             memory: Arc::new(SharedMemory::off()),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
         }));
         let hello = link.greet(coordinator, until).await;
@@ -288,6 +290,10 @@ impl Link {
         &self.0.memory
     }
 
+    pub(super) fn room(&self) -> &Arc<Room> {
+        &self.0.room
+    }
+
     pub(super) fn granter(&self) -> Result<&Arc<Granter>, LinkError> {
         if let Some(granter) = self.0.granter.get() {
             return Ok(granter);
@@ -321,6 +327,7 @@ impl Link {
             port,
             ways,
             memory: Arc::new(memory),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
         }));
         let greeted = link.renew_greeting();
