@@ -7,6 +7,8 @@ mod cluster;
 mod coordinators;
 mod daemons;
 mod data;
+#[cfg(unix)]
+mod failures;
 mod logs;
 mod start_errors;
 mod starts;

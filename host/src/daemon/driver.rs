@@ -213,6 +213,9 @@ impl Daemon {
             In::Renewal => {
                 // Where the network is closed, the next query says so.
                 let _ = self.watch();
+                if self.parts.served.is_some() {
+                    let _ = self.declare();
+                }
                 None
             }
             In::Flow(dataflow, FlowNews::Probe(probe)) => {

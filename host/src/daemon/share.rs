@@ -5,8 +5,8 @@
 
 use super::event::{Action, Local, Note};
 use crate::control::{
-    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges,
-    RemoteOutput, ShareEnd, ShareStatus, Stage, Timing,
+    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges, ShareEnd,
+    ShareStatus, Stage, Timing,
 };
 use crate::descriptor::RestartPolicy;
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
@@ -259,11 +259,9 @@ impl Share {
         }
     }
 
-    /// Whether nodes here send to nodes on a machine.
-    pub fn has_readers_on(&self, machine: &MachineId) -> bool {
-        let reads = |output: &RemoteOutput| output.readers.iter().any(|it| it.machine == *machine);
-        let made = self.status.stage.rank() >= 2 && !self.is_ended();
-        made && self.edges.outputs.iter().any(reads)
+    /// Whether there are nodes.
+    pub fn is_made(&self) -> bool {
+        self.status.stage.rank() >= 2 && !self.is_ended()
     }
 
     /// A machine is not heard of any more: its nodes that will not be made again are not waited for.

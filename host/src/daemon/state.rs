@@ -290,16 +290,11 @@ impl State {
                 let life = prepare.and_then(|prepare| prepare.placement.machines.get(machine));
                 life == Some(epoch)
             };
-            let mut live = self.shares.values().filter(|share| !share.is_ended());
-            // One that runs nothing together with this one is nothing to warn of.
-            if newly && live.any(with_it) {
-                out.push(Action::Note(Note::PeerLost(machine.clone())));
-            }
             for share in self.shares.values_mut() {
                 if with_it(share) {
                     share.peer_lost(machine, now);
-                    if newly && share.has_readers_on(machine) {
-                        out.push(Action::ForgetReaders {
+                    if newly && share.is_made() {
+                        out.push(Action::PeerLost {
                             dataflow: share.status.dataflow,
                             machine: machine.clone(),
                         });
