@@ -4,7 +4,7 @@ use super::client;
 use super::lines::{Lines, Split};
 use crate::args::LogsArgs;
 use eyre::Result;
-use host::client::LogsWanted;
+use host::client::{LogEvent, LogsWanted};
 use host::control::Target;
 use host::logs::{Format, Times};
 use std::process::ExitCode;
@@ -42,6 +42,11 @@ pub fn run(args: &LogsArgs) -> Result<ExitCode> {
         }
         if let Some(mut stream) = logs.stream {
             while let Some(event) = stream.next().await {
+                match &event {
+                    LogEvent::NoCoordinator(error) => return Err(error.clone().into()),
+                    LogEvent::Gone { .. } => code = ExitCode::FAILURE,
+                    LogEvent::Line(_) | LogEvent::Lost(_) => {}
+                }
                 lines.take(event)?;
             }
         }
