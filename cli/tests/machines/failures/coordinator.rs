@@ -61,8 +61,7 @@ fn dataflows_go_on_without_it_and_the_next_one_knows_them() {
     assert_eq!(ended["ended"]["nodes"][2]["received"], 100, "{ended:#}");
     flows(cluster.daemon("B"));
 
-    let stopped = cluster.dora(&["stop", "camera"]).success();
-    assert!(stopped.contains("stopped"), "{stopped}");
+    cluster.dora(&["stop", "camera"]).success();
     assert_eq!(cluster.until_status(&camera, "stopped")["failed"], 0);
 }
 
