@@ -2,9 +2,17 @@
 //! its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod background;
 mod cluster;
 mod coordinators;
 mod daemons;
+mod data;
 #[cfg(unix)]
 mod failures;
+mod logs;
+mod start_errors;
+mod starts;
+mod stops;
+mod topics;
 mod tutorial;
+mod views;

@@ -4,7 +4,7 @@
 //! thread, which ours is. A coordinator and a daemon answer the greeting from the moment they are open.
 
 use super::address::{Address, is_free};
-use super::data::{Granter, SharedMemory};
+use super::data::{Granter, Room, SharedMemory};
 use super::keys::Key;
 use super::meet::{self, MeetError};
 use super::ways::Ways;
@@ -19,6 +19,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zenoh::query::Queryable;
 use zenoh::{Session, Wait};
+
+/// A closed session is held for so long. The engine finds its routes anew a tenth of a second after each connection has
+/// ended; a task of its own that lets go of the session last, at that moment, waits for itself for ten seconds and blocks a
+/// thread that all sessions of the process share.
+const UNWIND: Duration = Duration::from_millis(400);
 
 /// How long the one who holds a port is given to say who it is.
 const WHO_IS_IT: Duration = Duration::from_millis(1_000);
@@ -41,6 +46,7 @@ struct Inner {
     port: Option<u16>,
     ways: Arc<Ways>,
     memory: Arc<SharedMemory>,
+    room: Arc<Room>,
     /// Started by the first reader that gives credits.
     granter: OnceLock<Arc<Granter>>,
 }
@@ -63,7 +69,12 @@ impl Drop for Held {
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
-                .spawn(move || drop(session));
+                .spawn(move || {
+                    // What is wrong with a session that ends is of no use to anybody.
+                    let _ = session.close().wait();
+                    std::thread::sleep(UNWIND);
+                    drop(session);
+                });
         }
     }
 }
@@ -196,6 +207,7 @@ impl Link {
             port: None,
             ways,
             memory: Arc::new(SharedMemory::off()),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
         }));
         let hello = link.greet(coordinator, until).await;
@@ -278,6 +290,10 @@ impl Link {
         &self.0.memory
     }
 
+    pub(super) fn room(&self) -> &Arc<Room> {
+        &self.0.room
+    }
+
     pub(super) fn granter(&self) -> Result<&Arc<Granter>, LinkError> {
         if let Some(granter) = self.0.granter.get() {
             return Ok(granter);
@@ -311,6 +327,7 @@ impl Link {
             port,
             ways,
             memory: Arc::new(memory),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
         }));
         let greeted = link.renew_greeting();
