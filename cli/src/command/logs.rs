@@ -42,10 +42,9 @@ pub fn run(args: &LogsArgs) -> Result<ExitCode> {
         }
         if let Some(mut stream) = logs.stream {
             while let Some(event) = stream.next().await {
-                match &event {
-                    LogEvent::NoCoordinator(error) => return Err(error.clone().into()),
-                    LogEvent::Gone { .. } => code = ExitCode::FAILURE,
-                    LogEvent::Line(_) | LogEvent::Lost(_) => {}
+                if matches!(event, LogEvent::Gone { .. } | LogEvent::NoCoordinator(_)) {
+                    // These are not all lines.
+                    code = ExitCode::FAILURE;
                 }
                 lines.take(event)?;
             }

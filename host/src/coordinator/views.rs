@@ -58,6 +58,8 @@ impl State {
     fn reach(&self, machine: &MachineId, share: &Share) -> Reach {
         match self.machines.get(machine) {
             Some(known) if known.epoch == share.epoch => known.reach(),
+            // What has ended there is known, and nothing is lost with the machine.
+            _ if share.stage().is_some_and(Stage::is_ended) => Reach::Connected,
             Some(_) => Reach::Lost,
             None => self.unheard_of(),
         }

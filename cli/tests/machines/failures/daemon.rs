@@ -141,6 +141,13 @@ fn told_to_end_it_stops_its_nodes_and_the_coordinator_says_so() {
             "rust-sink@B: stopped",
         ],
     );
+    let list = cluster.json(&["list", "--json"]);
+    let found = find(&list, &out).expect("it runs");
+    assert_eq!(
+        (&found["running"], &found["failed"]),
+        (&2.into(), &0.into())
+    );
+    assert_eq!(reach(&list, &out, "B"), "connected", "nothing is lost");
     let status = cluster.json(&["status", "--json"]);
     assert_eq!(status["daemons"].as_array().map(Vec::len), Some(1));
     cluster.dora(&["stop", "out"]).success();
