@@ -1,7 +1,7 @@
 //! `dora coordinator` and `dora daemon`. Absent: what the arguments lead to.
 
 use super::log::LogArgs;
-use super::network::{COORDINATOR_PORT, WhereArgs};
+use super::network::WhereArgs;
 use super::parse;
 use clap::Args as ClapArgs;
 use host::ids::MachineId;
@@ -9,9 +9,6 @@ use host::logs::{Format, Limit};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// The port on loopback for nodes that are processes, unless another is given or it is taken.
-const LOCAL_PORT: u16 = 53291;
 
 /// Join the daemons of several machines.
 ///
@@ -31,8 +28,9 @@ pub struct CoordinatorArgs {
     #[arg(
         long,
         value_name = "PORT",
-        default_value_t = COORDINATOR_PORT,
-        env = "DORA_COORDINATOR_PORT"
+        default_value_t = parse::COORDINATOR_PORT,
+        env = "DORA_COORDINATOR_PORT",
+        value_parser = parse::port
     )]
     pub port: u16,
     /// Let other machines connect: whoever reaches the port may run any program, and nothing is encrypted.
@@ -77,7 +75,7 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse::listen)]
     pub listen: Option<SocketAddr>,
     /// The port on loopback for nodes that are processes of their own; any free one if it is taken.
-    #[arg(long, value_name = "PORT", default_value_t = LOCAL_PORT)]
+    #[arg(long, value_name = "PORT", default_value_t = host::daemon::LOCAL_PORT)]
     pub local_listen_port: u16,
     /// Let other machines connect: whoever reaches the port may send data to nodes, and nothing is encrypted.
     #[arg(long)]

@@ -6,9 +6,6 @@ use host::ids::MachineId;
 use host::link::Address;
 use std::path::PathBuf;
 
-/// The port of a coordinator unless another is given.
-pub const COORDINATOR_PORT: u16 = 53290;
-
 /// Where the coordinator is.
 #[derive(Debug, Clone, ClapArgs)]
 pub struct WhereArgs {
@@ -17,7 +14,7 @@ pub struct WhereArgs {
         long,
         help_heading = "Coordinator",
         value_name = "HOST",
-        default_value = "127.0.0.1",
+        default_value = parse::COORDINATOR_HOST,
         env = "DORA_COORDINATOR_ADDR",
         value_parser = parse::host
     )]
@@ -27,9 +24,9 @@ pub struct WhereArgs {
         long,
         help_heading = "Coordinator",
         value_name = "PORT",
-        default_value_t = COORDINATOR_PORT,
+        default_value_t = parse::COORDINATOR_PORT,
         env = "DORA_COORDINATOR_PORT",
-        value_parser = clap::value_parser!(u16).range(1..)
+        value_parser = parse::coordinator_port
     )]
     pub coordinator_port: u16,
 }

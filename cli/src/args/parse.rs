@@ -26,10 +26,36 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write the address of one of this machine's networks, such as 192.168.1.7 or 192.168.1.7:5456".into())
 }
 
-/// The host of a coordinator: a name or an address.
+/// The host of a coordinator unless another is given.
+pub const COORDINATOR_HOST: &str = "127.0.0.1";
+/// Its port unless another is given.
+pub const COORDINATOR_PORT: u16 = 53290;
+
+/// A port to listen on. A variable that is empty counts as not set.
+pub fn port(text: &str) -> Result<u16, String> {
+    match text {
+        "" => Ok(COORDINATOR_PORT),
+        text => text.parse().map_err(|_| {
+            "write a number up to 65535, here or in the variable DORA_COORDINATOR_PORT".into()
+        }),
+    }
+}
+
+/// A port to connect to.
+pub fn coordinator_port(text: &str) -> Result<u16, String> {
+    match port(text)? {
+        0 => Err("no coordinator is reached at port 0; write the one that it has printed".into()),
+        port => Ok(port),
+    }
+}
+
+/// The host of a coordinator: a name or an address. A variable that is empty counts as not set.
 pub fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Ok(COORDINATOR_HOST.into());
+    }
     let legal = |c: char| c.is_alphanumeric() || ".-_:[]%".contains(c);
-    match !text.is_empty() && text.chars().all(legal) {
+    match text.chars().all(legal) {
         true => Ok(text.to_owned()),
         false => Err("write a host name or an address, the port with `--coordinator-port`".into()),
     }
@@ -76,8 +102,19 @@ mod tests {
         ] {
             assert!(host(good).is_ok(), "{good}");
         }
-        for wrong in ["", "a b", "tcp/1.2.3.4", "a\u{1b}"] {
+        assert_eq!(host("").unwrap(), COORDINATOR_HOST);
+        for wrong in ["a b", "tcp/1.2.3.4", "a\u{1b}"] {
             assert!(host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn ports_are_numbers() {
+        assert_eq!(port("0"), Ok(0));
+        assert_eq!(port("53291"), Ok(53291));
+        assert_eq!(coordinator_port(""), Ok(COORDINATOR_PORT));
+        for wrong in ["0", "-1", "65536", "x"] {
+            assert!(coordinator_port(wrong).is_err(), "{wrong}");
         }
     }
 }

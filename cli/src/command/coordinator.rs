@@ -4,9 +4,10 @@ use super::client::runtime;
 use super::signals::Signals;
 use super::{hub, machine};
 use crate::args::CoordinatorArgs;
-use eyre::{Result, WrapErr};
+use eyre::{Report, Result, WrapErr, eyre};
 use host::control::Timing;
 use host::coordinator::{Coordinator, News, Options};
+use host::link::OpenError;
 use host::logs::{Level, LogHub, Record};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +35,7 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
         state: machine::state_folder(args.state_dir.as_deref()),
         timing: Timing::default(),
     });
-    let coordinator = coordinator.await?;
+    let coordinator = coordinator.await.map_err(told)?;
     hub::say(&format!(
         "Listening for incoming daemon connection on {}",
         coordinator.port()
@@ -53,6 +54,16 @@ async fn serve(args: &CoordinatorArgs, hub: &LogHub) -> Result<()> {
     coordinator.run(shutdown, |news| log(hub, &news)).await;
     watching.abort();
     Ok(())
+}
+
+/// With the way to another port.
+fn told(error: OpenError) -> Report {
+    match error {
+        OpenError::PortTaken { .. } => {
+            eyre!("{error}: `--port N` chooses one, `--port 0` takes any that is free")
+        }
+        other => other.into(),
+    }
 }
 
 fn log(log: &LogHub, news: &News) {

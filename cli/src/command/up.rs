@@ -14,8 +14,9 @@ use host::link::{Address, MeetError};
 use host::sys::detached;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long each of the two may take.
@@ -27,12 +28,13 @@ const SHOWN_BYTES: u64 = 2_000;
 
 /// Runs the command.
 pub fn run(args: &UpArgs) -> Result<ExitCode> {
+    let address = args.coordinator.address();
     let up = Up {
-        address: args.coordinator.address(),
+        ip: loopback(&address)?,
+        address,
         machine: machine::id(args.machine_id.as_ref()),
         folder: folder(args)?,
     };
-    up.is_here()?;
     runtime()?.block_on(async {
         let client = up.coordinator().await?;
         let done = up.daemon(&client).await;
@@ -53,39 +55,43 @@ fn folder(args: &UpArgs) -> Result<PathBuf> {
         bail!("this user has no folder for log files; name one with `--state-dir`");
     };
     let folder = state.join(format!("up-{}", args.coordinator.coordinator_port));
-    let made = fs::create_dir_all(&folder).and_then(|()| std::path::absolute(&folder));
-    made.wrap_err_with(|| {
+    let folder = std::path::absolute(folder).wrap_err("the current folder is not to be had")?;
+    made(folder)
+}
+
+fn made(folder: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&folder).wrap_err_with(|| {
         format!(
             "cannot make {}; name another folder with `--state-dir`",
             folder.display()
         )
-    })
+    })?;
+    Ok(folder)
+}
+
+/// The loopback address that is meant: only what is on this machine can be started here.
+fn loopback(address: &Address) -> Result<IpAddr> {
+    let found = address.resolve();
+    let found = found.wrap_err_with(|| format!("the host of {address} is not known"))?;
+    let mut here = found.iter().map(|found| found.ip());
+    match here.find(|ip| ip.to_canonical().is_loopback()) {
+        Some(ip) => Ok(ip),
+        None => bail!(
+            "`dora up` starts a coordinator on this machine's loopback only, and {address} is elsewhere; start one there \
+             with `dora coordinator --interface ADDR --insecure`, then `dora daemon` on each machine"
+        ),
+    }
 }
 
 struct Up {
     address: Address,
+    /// That of the address.
+    ip: IpAddr,
     machine: MachineId,
     folder: PathBuf,
 }
 
 impl Up {
-    /// Only what is on this machine can be started here.
-    fn is_here(&self) -> Result<()> {
-        let found = self.address.resolve();
-        let found = found.wrap_err_with(|| format!("the host of {} is not known", self.address))?;
-        if found
-            .iter()
-            .all(|address| address.ip().to_canonical().is_loopback())
-        {
-            return Ok(());
-        }
-        bail!(
-            "`dora up` starts a coordinator on this machine's loopback only, and {} is elsewhere; start one there with \
-             `dora coordinator --interface ADDR --insecure`, then `dora daemon` on each machine",
-            self.address
-        )
-    }
-
     async fn coordinator(&self) -> Result<Client> {
         match Client::connect(&self.address, CONNECT_DEADLINE).await {
             Ok(client) => {
@@ -97,19 +103,19 @@ impl Up {
             Err(error) => return Err(error.into()),
         }
         let port = self.address.port.to_string();
-        let mut child = self.spawn(
-            "coordinator",
-            &["--port", &port, "--interface", &self.address.host],
-        )?;
+        let ip = self.ip.to_string();
+        let arguments = ["--port", &port, "--interface", &ip];
+        let mut child = self.spawn("coordinator", &self.folder, &arguments)?;
         let until = Instant::now() + DEADLINE;
         loop {
-            // First, so that one that could not start is not taken for another that could.
-            child.is_alive()?;
+            // Asked before the connection: another one may have been faster to the port, which serves as well.
+            let ended = child.ended()?;
             match Client::connect(&self.address, CONNECT_DEADLINE).await {
                 Ok(client) => {
                     println!("started a coordinator at {}", self.address);
                     return Ok(client);
                 }
+                Err(_) if ended.is_some() => return Err(child.dead(ended)),
                 Err(_) if Instant::now() < until => tokio::time::sleep(PAUSE).await,
                 Err(error) => return Err(child.late(&error.to_string())),
             }
@@ -117,7 +123,7 @@ impl Up {
     }
 
     async fn daemon(&self, client: &Client) -> Result<()> {
-        if self.is_connected(client).await? {
+        if self.connected(client).await?.is_some() {
             println!("a daemon runs as machine {}", self.machine);
             return Ok(());
         }
@@ -130,13 +136,26 @@ impl Up {
             "--coordinator-port",
             &port,
         ];
-        let mut child = self.spawn("daemon", &arguments)?;
+        // Where its nodes' log files go, too.
+        let folder = made(self.folder.join(self.machine.as_str()))?;
+        let mut child = self.spawn("daemon", &folder, &arguments)?;
         let until = Instant::now() + DEADLINE;
         loop {
-            child.is_alive()?;
-            if self.is_connected(client).await? {
-                println!("started a daemon as machine {}", self.machine);
-                return Ok(());
+            // As above: another one may have taken the machine id.
+            let ended = child.ended()?;
+            match self.connected(client).await? {
+                Some(process) if process == child.child.id() => {
+                    println!("started a daemon as machine {}", self.machine);
+                    return Ok(());
+                }
+                Some(_) => {
+                    // Ours would wait to be refused, and for ever if the coordinator ends before that.
+                    child.end();
+                    println!("a daemon runs as machine {}", self.machine);
+                    return Ok(());
+                }
+                None if ended.is_some() => return Err(child.dead(ended)),
+                None => {}
             }
             if Instant::now() >= until {
                 return Err(child.late("it has not registered with the coordinator"));
@@ -145,15 +164,18 @@ impl Up {
         }
     }
 
-    async fn is_connected(&self, client: &Client) -> Result<bool> {
+    /// The process of the daemon that has the machine id, if one is connected.
+    async fn connected(&self, client: &Client) -> Result<Option<u32>> {
         let status = client.status().await?;
         let mut daemons = status.daemons.iter();
-        Ok(daemons.any(|daemon| daemon.machine == self.machine && daemon.reach != Reach::Lost))
+        let found =
+            daemons.find(|daemon| daemon.machine == self.machine && daemon.reach != Reach::Lost);
+        Ok(found.map(|daemon| daemon.info.pid))
     }
 
-    /// Starts this program with other arguments, apart from the terminal.
-    fn spawn(&self, role: &'static str, arguments: &[&str]) -> Result<Background> {
-        let log = self.folder.join(format!("{role}.log"));
+    /// Starts this program with other arguments in a folder, apart from the terminal.
+    fn spawn(&self, role: &'static str, folder: &Path, arguments: &[&str]) -> Result<Background> {
+        let log = folder.join(format!("{role}.log"));
         let open = || File::options().create(true).append(true).open(&log);
         let cannot = || format!("cannot write {}", log.display());
         let (out, err) = (open().wrap_err_with(cannot)?, open().wrap_err_with(cannot)?);
@@ -164,7 +186,7 @@ impl Up {
         command
             .arg(role)
             .args(arguments)
-            .current_dir(&self.folder)
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err);
@@ -192,19 +214,27 @@ struct Background {
 }
 
 impl Background {
-    /// # Errors
-    /// It has ended, with what it said last.
-    fn is_alive(&mut self) -> Result<()> {
-        match self.child.try_wait() {
-            Ok(Some(status)) => Err(eyre!(
-                "the {} has ended at once ({status}); {} says:\n{}",
-                self.role,
-                self.log.display(),
-                said(&self.log, self.begin)
-            )),
-            Ok(None) => Ok(()),
-            Err(error) => Err(eyre!("the {} cannot be watched: {error}", self.role)),
-        }
+    /// How it ended, if it has.
+    fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let ended = self.child.try_wait();
+        ended.wrap_err_with(|| format!("the {} cannot be watched", self.role))
+    }
+
+    /// Ends it, unless it has ended.
+    fn end(&mut self) {
+        // The only failure is that it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn dead(&self, ended: Option<ExitStatus>) -> eyre::Report {
+        let how = ended.map_or_else(String::new, |status| format!(" ({status})"));
+        eyre!(
+            "the {} has ended at once{how}; {} says:\n{}",
+            self.role,
+            self.log.display(),
+            said(&self.log, self.begin)
+        )
     }
 
     fn late(&self, why: &str) -> eyre::Report {

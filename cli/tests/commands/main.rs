@@ -11,6 +11,7 @@ mod bytes;
 #[path = "../../../host/tests/preflight/images.rs"]
 #[allow(dead_code)] // as above
 mod images;
+mod network;
 mod new;
 mod plugin;
 mod usage;

@@ -5,6 +5,7 @@
 
 use super::claim::{Claim, Verdict};
 use super::event::{Action, Note};
+use super::probe::Probe;
 use super::share::{Outgoing, Share};
 use super::state::State;
 use crate::control::{
@@ -32,6 +33,7 @@ pub(super) struct Machine {
     pub exit: Outgoing,
     /// It has said that it ends.
     pub ends: bool,
+    pub probe: Probe,
 }
 
 #[derive(Debug, Clone)]
@@ -62,7 +64,8 @@ impl State {
         let reply = match request {
             CoordinatorRequest::Register(register) => self.register(*register, now, out),
             CoordinatorRequest::Report(report) => {
-                match self.touch(&report.machine, report.epoch, now, out) {
+                let known = self.touch(&report.machine, report.epoch, now, out);
+                match known && !self.is_deaf(&report.machine) {
                     true => {
                         for status in &report.changed {
                             self.hear(&report.machine, report.epoch, status, out);
@@ -86,6 +89,11 @@ impl State {
             }
         };
         out.push(Action::ReplyDaemon { call, reply });
+    }
+
+    fn is_deaf(&self, machine: &MachineId) -> bool {
+        let known = self.machines.get(machine);
+        known.is_some_and(|known| known.probe.is_deaf())
     }
 
     fn register(
@@ -166,7 +174,9 @@ impl State {
             claim: None,
             exit: Outgoing::default(),
             ends: false,
+            probe: Probe::default(),
         });
+        known.probe.begin(now + self.timing.retry);
         known.info = info;
         known.suspect = false;
         self.returned(&machine, epoch);

@@ -135,7 +135,12 @@ impl State {
             self.touch(&machine, epoch, now, out);
         }
         let next = now + self.timing.retry;
+        let known = self.machines.get_mut(&machine);
+        if let Some(known) = known.filter(|known| known.epoch == epoch) {
+            known.probe.asked(send, reply.is_some(), next);
+        }
         match about {
+            About::Probe => {}
             About::Ping => self.pinged(&machine, send, reply.as_ref(), now),
             About::Exit => {
                 let known = self.machines.get_mut(&machine);

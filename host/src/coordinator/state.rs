@@ -60,6 +60,7 @@ pub(super) struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
     Ping,
+    Probe,
     Exit,
     Share(DataflowId),
 }
@@ -130,7 +131,8 @@ impl State {
             Event::Daemon { call, request } => self.daemon(call, request, now, &mut out),
             Event::Answered { send, reply } => self.answered(send, Some(reply), now, &mut out),
             Event::Unanswered { send } => self.answered(send, None, now, &mut out),
-            Event::TokenGone { machine, epoch } => self.token_gone(&machine, epoch),
+            Event::TokenGone { machine, epoch } => self.suspect(&machine, epoch, true),
+            Event::TokenSeen { machine, epoch } => self.suspect(&machine, epoch, false),
             Event::Shutdown { stop_dataflows } => self.shutdown(stop_dataflows, now, &mut out),
             Event::Time => {}
         }
@@ -162,6 +164,7 @@ impl State {
             .chain(self.ending.map(|ending| ending.next_deadline(timing)))
             .chain(self.next_order())
             .chain(self.next_exit())
+            .chain(self.next_probe())
             .chain(self.clients.next_deadline())
             .min()
     }
@@ -177,10 +180,10 @@ impl State {
         }
     }
 
-    fn token_gone(&mut self, machine: &MachineId, epoch: Epoch) {
+    fn suspect(&mut self, machine: &MachineId, epoch: Epoch, suspect: bool) {
         let known = self.machines.get_mut(machine);
         if let Some(known) = known.filter(|known| known.epoch == epoch) {
-            known.suspect = true;
+            known.suspect = suspect;
         }
     }
 
@@ -188,6 +191,7 @@ impl State {
     fn settle(&mut self, now: Duration, out: &mut Vec<Action>) {
         self.lose_silent(now, out);
         self.ping_claimed(now, out);
+        self.probe(now, out);
         self.advance(now, out);
         self.recovered(now, out);
         self.end(now, out);

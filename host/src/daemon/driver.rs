@@ -1,30 +1,24 @@
-//! Drives the daemon: waits for what happens, asks the state machine, carries its actions out.
+//! Drives the daemon: waits for what happens, asks the state machine, has its actions carried out.
 //!
-//! Invariant: decides nothing, and waits for nothing but what may happen: whatever takes time is a task or a thread of
-//! its own, and says when it is done. Absent: what is decided (`state`), and the command line.
+//! Invariant: decides nothing, and waits for nothing but what may happen. Absent: what is decided (`state`), how it is
+//! carried out (`act`), and the command line.
 
-use super::check::{Checked, Checker, Outcome};
-use super::event::{Action, Event, Exit, Local, Note};
-use super::flow::{Flow, FlowNews, FlowOrder, FlowSpec};
-use super::following::{self, Following};
+use super::act::Parts;
+use super::check::{Checker, Outcome};
+use super::event::{Event, Exit, Local};
+use super::flow::FlowNews;
 use super::inbox::In;
 use super::latest::Latest;
 use super::local_port::LocalPort;
 use super::news::{News, RunError};
 use super::options::{OpenError, Options};
 use super::state::State;
-use super::tapping::{self, Tapping};
-use crate::control::{
-    CallId, CoordinatorRequest, DaemonReply, DaemonRequest, Epoch, LogsRequest, RemoteEdges,
-    SendId, TapRequest,
-};
+use super::tapping;
+use crate::control::{CallId, DaemonRequest, Epoch};
 use crate::engine::Probe;
 use crate::ids::{DataflowId, MachineId};
-use crate::link::{
-    Address, Call, Change, Key, Link, LinkError, MeetError, Member, Sender, Served, Token, Watch,
-};
+use crate::link::{Address, Call, Change, Link, LinkError, MeetError, Member, Sender, renewal};
 use crate::logs::LogHub;
-use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,8 +28,6 @@ use tokio::sync::mpsc;
 pub(super) const MEMBERS: usize = 4_096;
 /// A coordinator that is waited for is looked for so long at a time.
 const LOOK: Duration = Duration::from_secs(1);
-/// Readers on other machines are looked for so long.
-const SEARCH: Duration = Duration::from_secs(10);
 /// How long the network may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -60,57 +52,6 @@ pub struct Daemon {
     pub(super) news: Vec<News>,
     pub(super) born: Instant,
     pub(super) parts: Parts,
-}
-
-/// What there is while the daemon lives.
-pub(super) struct Parts {
-    calls: BTreeMap<CallId, Call>,
-    next_call: u64,
-    pending: VecDeque<Event>,
-    checks: BTreeMap<DataflowId, Check>,
-    flows: BTreeMap<DataflowId, Running>,
-    tapping: Tapping,
-    following: Following,
-    served: Option<(Served, Token)>,
-    watch: Option<Watch>,
-    /// The coordinator that it was told to be connected with.
-    connected: Option<Epoch>,
-    checked_id: bool,
-    stopping: bool,
-}
-
-/// A check of nodes.
-struct Check {
-    name: Option<String>,
-    /// `None` while it is under way.
-    checked: Option<Box<Checked>>,
-}
-
-/// A dataflow that lives here.
-struct Running {
-    flow: Flow,
-    name: Option<String>,
-    nodes: usize,
-    probe: Option<Probe>,
-}
-
-impl Parts {
-    pub fn new() -> Self {
-        Self {
-            calls: BTreeMap::new(),
-            next_call: 0,
-            pending: VecDeque::new(),
-            checks: BTreeMap::new(),
-            flows: BTreeMap::new(),
-            tapping: Tapping::default(),
-            following: Following::new(),
-            served: None,
-            watch: None,
-            connected: None,
-            checked_id: false,
-            stopping: false,
-        }
-    }
 }
 
 impl Daemon {
@@ -176,6 +117,14 @@ impl Daemon {
         shutdown: &mut mpsc::Receiver<Duration>,
         news: &mut impl FnMut(News),
     ) -> Result<(), RunError> {
+        let (mut again, inbox) = (self.link.reconnections(), self.inbox.0.clone());
+        self.parts.tasks.spawn(async move {
+            loop {
+                renewal(&mut again).await;
+                // A daemon that has ended wants to hear nothing more.
+                let _ = inbox.send(In::Renewal).await;
+            }
+        });
         self.watch().map_err(RunError::Link)?;
         let mut event = Event::Time;
         loop {
@@ -196,7 +145,11 @@ impl Daemon {
         }
     }
 
+    /// Watches who comes and goes; again, after a connection was lost and has come back, because then what was declared
+    /// before may not be known at the other end.
     fn watch(&mut self) -> Result<(), LinkError> {
+        // The old goes first, or nothing would be declared.
+        self.parts.watch = None;
         let (members, me) = (self.members.clone(), self.me());
         let watch = self.link.watch(move |change| match change {
             Change::Appeared(member) | Change::Gone(member) if member == me => {}
@@ -207,7 +160,8 @@ impl Daemon {
         Ok(())
     }
 
-    fn me(&self) -> Member {
+    /// Its token.
+    pub(super) fn me(&self) -> Member {
         Member::Daemon(self.machine.clone(), self.epoch)
     }
 
@@ -256,6 +210,14 @@ impl Daemon {
             }),
             In::Answered(send, None) => Some(Event::Unanswered { send }),
             In::Checked(dataflow, outcome) => self.checked(dataflow, outcome),
+            In::Renewal => {
+                // Where the network is closed, the next query says so.
+                let _ = self.watch();
+                if self.parts.served.is_some() {
+                    let _ = self.declare();
+                }
+                None
+            }
             In::Flow(dataflow, FlowNews::Probe(probe)) => {
                 self.probe(dataflow, probe);
                 None
@@ -308,193 +270,6 @@ impl Daemon {
                 failed: rows.iter().filter(|row| row.end.is_failure()).count(),
             });
         }
-    }
-
-    fn act(
-        &mut self,
-        action: Action,
-        news: &mut impl FnMut(News),
-    ) -> Result<Option<Exit>, LinkError> {
-        match action {
-            Action::Reply { call, reply } => self.reply(call, &reply),
-            Action::Logs { call, request } => self.logs(call, request)?,
-            Action::Send { send, request } => self.send(send, request),
-            Action::Serve { coordinator } => self.serve(coordinator, news)?,
-            Action::Prepare(prepare) => self.prepare(prepare),
-            Action::Discard(dataflow) => drop(self.parts.checks.remove(&dataflow)),
-            Action::Spawn { dataflow, edges } => self.spawn(dataflow, edges),
-            Action::Go(dataflow) => self.go(dataflow, news),
-            Action::Stop { dataflow, grace } => self.order(dataflow, FlowOrder::Stop { grace }),
-            Action::Abandon(dataflow) => self.order(dataflow, FlowOrder::Abandon),
-            Action::CloseInputs { dataflow, inputs } => {
-                self.order(dataflow, FlowOrder::CloseInputs(inputs));
-            }
-            Action::ForgetReaders { dataflow, machine } => {
-                self.order(dataflow, FlowOrder::Forget(machine));
-            }
-            Action::Tap(request) => self.tap(request),
-            Action::Untap(tap) => self.parts.tapping.remove(tap),
-            Action::Note(note) => self.note(note, news),
-            Action::Exit(exit) => return Ok(Some(exit)),
-        }
-        Ok(None)
-    }
-
-    fn reply(&mut self, call: CallId, reply: &DaemonReply) {
-        if let Some(call) = self.parts.calls.remove(&call) {
-            call.reply("reply", reply);
-        }
-    }
-
-    fn logs(&mut self, call: CallId, request: LogsRequest) -> Result<(), LinkError> {
-        let Some(call) = self.parts.calls.remove(&call) else {
-            return Ok(());
-        };
-        let mut shares = self.state.shares();
-        let is_live =
-            shares.any(|share| share.dataflow == request.dataflow && !share.stage.is_ended());
-        let means = following::Means {
-            machine: &self.machine,
-            link: &self.link,
-            sender: &self.sender,
-            hub: &self.hub,
-            out: &self.out,
-        };
-        self.parts.following.ask(request, is_live, call, &means)
-    }
-
-    fn send(&self, send: SendId, request: Box<CoordinatorRequest>) {
-        let (link, inbox, query) = (self.link.clone(), self.inbox.0.clone(), self.query);
-        tokio::spawn(async move {
-            let key = Key::for_daemons();
-            let reply = link.call("the coordinator", &key, &*request, query).await;
-            // A daemon that has ended wants to hear nothing more.
-            let _ = inbox
-                .send(In::Answered(send, reply.ok().map(Box::new)))
-                .await;
-        });
-    }
-
-    fn serve(&mut self, coordinator: Epoch, news: &mut impl FnMut(News)) -> Result<(), LinkError> {
-        if self.parts.served.is_none() {
-            let key = Key::at_daemon(&self.machine, self.epoch);
-            let inbox = self.inbox.0.clone();
-            let served = self
-                .link
-                .serve(&key, "request", move |request, call| match request {
-                    Ok(request) => {
-                        // Without room the call is dropped, which its asker is told.
-                        let _ = inbox.try_send(In::Asked(Box::new(request), call));
-                    }
-                    Err(fault) => call.reply("reply", &DaemonReply::NotUnderstood(fault)),
-                })?;
-            let token = self.link.show(&self.me())?;
-            self.parts.served = Some((served, token));
-        }
-        if self.parts.connected.replace(coordinator) != Some(coordinator) {
-            news(News::Connected(self.coordinator.clone()));
-        }
-        Ok(())
-    }
-
-    fn prepare(&mut self, prepare: Box<crate::control::Prepare>) {
-        let (dataflow, inbox) = (prepare.dataflow, self.inbox.0.clone());
-        let name = prepare.name.clone();
-        let checked = None;
-        self.parts.checks.insert(dataflow, Check { name, checked });
-        let done = move |outcome| {
-            // As above.
-            let _ = inbox.blocking_send(In::Checked(dataflow, outcome));
-        };
-        if let Err(problems) = self.checker.start(prepare, done) {
-            let local = Local::Refused(problems);
-            self.parts
-                .pending
-                .push_back(Event::Local { dataflow, local });
-        }
-    }
-
-    fn spawn(&mut self, dataflow: DataflowId, edges: RemoteEdges) {
-        let Some(Check {
-            name,
-            checked: Some(checked),
-        }) = self.parts.checks.remove(&dataflow)
-        else {
-            return;
-        };
-        let nodes = checked.nodes.len();
-        let spec = FlowSpec {
-            id: dataflow,
-            machine: self.machine.clone(),
-            checked,
-            edges,
-            link: self.link.clone(),
-            hub: self.hub.clone(),
-            search: self.search.min(SEARCH),
-        };
-        match Flow::begin(spec, self.inbox.0.clone()) {
-            Ok(flow) => {
-                let running = Running {
-                    flow,
-                    name,
-                    nodes,
-                    probe: None,
-                };
-                self.parts.flows.insert(dataflow, running);
-            }
-            Err(local) => self
-                .parts
-                .pending
-                .push_back(Event::Local { dataflow, local }),
-        }
-    }
-
-    fn go(&mut self, dataflow: DataflowId, news: &mut impl FnMut(News)) {
-        if let Some(running) = self.parts.flows.get(&dataflow) {
-            running.flow.order(FlowOrder::Go);
-            news(News::Started {
-                dataflow,
-                name: running.name.clone(),
-                nodes: running.nodes,
-            });
-        }
-    }
-
-    fn order(&self, dataflow: DataflowId, order: FlowOrder) {
-        if let Some(running) = self.parts.flows.get(&dataflow) {
-            running.flow.order(order);
-        }
-    }
-
-    fn tap(&mut self, request: TapRequest) {
-        let running = self.parts.flows.get(&request.dataflow);
-        let means = tapping::Means {
-            machine: &self.machine,
-            link: &self.link,
-            sender: &self.sender,
-        };
-        let probe = running.and_then(|running| running.probe.as_ref());
-        self.parts.tapping.add(request, probe, &means);
-    }
-
-    fn note(&mut self, note: Note, news: &mut impl FnMut(News)) {
-        let coordinator = || self.coordinator.clone();
-        news(match note {
-            // Told when it is served.
-            Note::Registered => return,
-            Note::CoordinatorLost => News::CoordinatorLost(coordinator()),
-            Note::CoordinatorBack => News::CoordinatorBack(coordinator()),
-            Note::MachineIdChecked => {
-                if std::mem::replace(&mut self.parts.checked_id, true) {
-                    return;
-                }
-                News::MachineIdChecked(self.machine.clone())
-            }
-            Note::Expired(dataflow) => News::Expired(dataflow),
-            Note::Stuck(dataflow) => News::Stuck(dataflow),
-            Note::PeerLost(machine) => News::PeerLost(machine),
-            Note::Unheard(dataflow) => News::Unheard(dataflow),
-        });
     }
 }
 

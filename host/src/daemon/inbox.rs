@@ -18,6 +18,8 @@ pub(super) enum In {
     Answered(SendId, Option<Box<CoordinatorReply>>),
     /// A share's nodes were checked.
     Checked(DataflowId, Outcome),
+    /// A connection was lost and has come back: what was declared is to be declared anew.
+    Renewal,
     /// A dataflow has something to say.
     Flow(DataflowId, FlowNews),
 }

@@ -4,6 +4,7 @@
 //! nodes' files, `flow` for the nodes and their connections, `tapping` and `following` for those who look on. Invariant:
 //! a daemon goes on without a coordinator; what it runs is told to the next one. Absent: the command line.
 
+mod act;
 mod check;
 mod driver;
 mod ending;

@@ -1,7 +1,8 @@
 //! How a daemon is opened: where it listens, who it says it is.
 
+use super::act::Parts;
 use super::check::Checker;
-use super::driver::{Daemon, Parts};
+use super::driver::Daemon;
 use super::inbox;
 use super::latest::Latest;
 use super::local_port::LocalPort;

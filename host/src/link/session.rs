@@ -14,11 +14,16 @@ use serde_json::Value;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zenoh::query::Queryable;
 use zenoh::{Session, Wait};
+
+/// A closed session is held for so long. The engine finds its routes anew a tenth of a second after each connection has
+/// ended; a task of its own that lets go of the session last, at that moment, waits for itself for ten seconds and blocks a
+/// thread that all sessions of the process share.
+const UNWIND: Duration = Duration::from_millis(400);
 
 /// How long the one who holds a port is given to say who it is.
 const WHO_IS_IT: Duration = Duration::from_millis(1_000);
@@ -32,7 +37,7 @@ pub struct Link(Arc<Inner>);
 /// ends with the last that holds it. So what is declared on a session holds the link, too.
 struct Inner {
     /// The greeting's answer; a client gives none.
-    _greeting: Option<Queryable<()>>,
+    greeting: Mutex<Option<Queryable<()>>>,
     session: Held,
     me: Hello,
     /// Where a daemon looks for its coordinator.
@@ -64,7 +69,12 @@ impl Drop for Held {
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
-                .spawn(move || drop(session));
+                .spawn(move || {
+                    // What is wrong with a session that ends is of no use to anybody.
+                    let _ = session.close().wait();
+                    std::thread::sleep(UNWIND);
+                    drop(session);
+                });
         }
     }
 }
@@ -108,7 +118,7 @@ impl fmt::Display for OpenError {
                     }
                     None => f.write_str("another program")?,
                 }
-                f.write_str("; choose another port, or end that one")
+                f.write_str("; end that one, or choose another port")
             }
             Self::Address { address, reason } => {
                 write!(f, "cannot listen on {address}: {reason}")
@@ -192,7 +202,7 @@ impl Link {
         let link = Self(Arc::new(Inner {
             session,
             me,
-            _greeting: None,
+            greeting: Mutex::new(None),
             coordinator: Some(coordinator.clone()),
             port: None,
             ways,
@@ -264,8 +274,9 @@ impl Link {
         open.ok_or_else(|| LinkError::new("cannot use", "the network", "it was closed"))
     }
 
-    /// A count that rises when a connection to a coordinator or daemon was lost and came back. What was declared before
-    /// may be unknown at the other end then; a quarter of a second later it can be declared anew.
+    /// A count that rises when a connection to a coordinator or daemon was lost and came back, or came when another had
+    /// just been lost. What was declared before may be unknown at the other end then; a quarter of a second later it can
+    /// be declared anew.
     pub fn reconnections(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0.ways.again()
     }
@@ -308,30 +319,48 @@ impl Link {
             port,
             ways,
         } = opened;
-        let refused = |reason: String| OpenError::Engine(reason);
-        let answer =
-            control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
-        let mut greeting = None;
-        if let Some(open) = &session.0 {
-            let on_query = move |query: zenoh::query::Query| {
-                // Whoever asked and is gone asks no more.
-                let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
-            };
-            let queryable = open.declare_queryable(Key::hello().as_str().to_owned());
-            let declared = queryable.callback(on_query).wait();
-            greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
-        }
-        Ok(Self(Arc::new(Inner {
+        let link = Self(Arc::new(Inner {
             session,
             me,
-            _greeting: greeting,
+            greeting: Mutex::new(None),
             coordinator,
             port,
             ways,
             memory: Arc::new(memory),
             room: Arc::new(Room::new()),
             granter: OnceLock::new(),
-        })))
+        }));
+        let greeted = link.renew_greeting();
+        greeted.map_err(|error| OpenError::Engine(error.to_string()))?;
+        Ok(link)
+    }
+
+    /// Answers greetings, as far as it does, again: a process that has just connected may not know that it is answered
+    /// here; see [`Link::reconnections`]. Any thread.
+    ///
+    /// # Errors
+    /// The link was closed.
+    pub fn renew_greeting(&self) -> Result<(), LinkError> {
+        let refused = |reason: String| LinkError::new("cannot answer", "greetings", reason);
+        let answer = control::encode("greeting", self.me());
+        let answer = answer.map_err(|fault| refused(fault.to_string()))?;
+        let on_query = move |query: zenoh::query::Query| {
+            // Whoever asked and is gone asks no more.
+            let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
+        };
+        let mut greeting = self
+            .0
+            .greeting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // First away, then anew: what is declared twice is told once.
+        *greeting = None;
+        let queryable = self
+            .session()?
+            .declare_queryable(Key::hello().as_str().to_owned());
+        let declared = queryable.callback(on_query).wait();
+        *greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
+        Ok(())
     }
 }
 

@@ -4,11 +4,13 @@
 //! it printed; a test has nothing better to do with a failed fixture than to end, so these functions panic.
 //! Absent: anything that knows the host or the contract; fixtures are files to whoever asks for them.
 
+mod background;
 mod compile;
 pub mod fixtures;
 pub mod plugins;
 mod program;
 
+pub use background::{Background, wait_until};
 pub use compile::cc;
 pub use program::{Run, run};
 

@@ -110,21 +110,21 @@ fn wait(mut child: Child) -> Receiver<ExitStatus> {
 }
 
 #[cfg(unix)]
-fn own_group(command: &mut Command) {
+pub(crate) fn own_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
 #[cfg(unix)]
-fn kill_group(id: u32) {
+pub(crate) fn kill_group(id: u32) {
     // The shell has the command built in; not every system has it as a program.
     quietly(Command::new("sh").args(["-c", &format!("kill -s KILL -- -{id}")]));
 }
 
 #[cfg(windows)]
-fn own_group(_: &mut Command) {}
+pub(crate) fn own_group(_: &mut Command) {}
 
 #[cfg(windows)]
-fn kill_group(id: u32) {
+pub(crate) fn kill_group(id: u32) {
     quietly(Command::new("taskkill").args(["/F", "/T", "/PID", &id.to_string()]));
 }
 

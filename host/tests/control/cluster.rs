@@ -42,7 +42,7 @@ pub enum Does {
     /// Readers elsewhere do not answer.
     NotLinked,
     /// They do not stop when asked, only when abandoned.
-    DoesNotStop,
+    GoesOn,
     /// They do not even end when abandoned.
     Stuck,
 }
@@ -59,6 +59,8 @@ pub struct Daemon {
     pub exit: Option<Exit>,
     pub notes: Vec<daemon::Note>,
     pub closed: Vec<String>,
+    /// How often it has begun to take queries.
+    pub served: u32,
     placed: BTreeMap<DataflowId, Vec<NodeId>>,
     kinds: BTreeMap<NodeId, KindInfo>,
 }
@@ -148,6 +150,7 @@ impl Cluster {
             exit: None,
             notes: Vec::new(),
             closed: Vec::new(),
+            served: 0,
             placed: BTreeMap::new(),
             kinds: BTreeMap::new(),
         };
@@ -286,7 +289,8 @@ impl Cluster {
                 }
                 daemon::Action::Note(note) => daemon.notes.push(note),
                 daemon::Action::Exit(exit) => daemon.exit = Some(exit),
-                daemon::Action::Serve { .. } | daemon::Action::Logs { .. } => {}
+                daemon::Action::Serve { .. } => daemon.served += 1,
+                daemon::Action::Logs { .. } => {}
                 other => {
                     let epoch = daemon.epoch;
                     for (id, local) in daemon.perform(other, name) {
@@ -542,7 +546,7 @@ impl Daemon {
             daemon::Action::Stop { dataflow, grace } => {
                 self.did.push(format!("stop in {grace:?}"));
                 match self.does {
-                    Does::DoesNotStop | Does::Stuck => Vec::new(),
+                    Does::GoesOn | Does::Stuck => Vec::new(),
                     _ => self.over(dataflow, here, NodeEnd::Stopped),
                 }
             }

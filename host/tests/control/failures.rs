@@ -40,6 +40,11 @@ fn a_daemon_that_is_silent_is_lost_after_three_seconds_and_its_nodes_are_shown_s
         epoch,
     });
     assert_eq!(reach(&mut cluster, "B"), Some(Reach::Suspect));
+    cluster.coordinator(Event::TokenSeen {
+        machine: machine("B"),
+        epoch,
+    });
+    assert_eq!(reach(&mut cluster, "B"), Some(Reach::Connected));
     cluster.pass(ms(3000));
     assert_eq!(reach(&mut cluster, "B"), Some(Reach::Lost));
     assert_eq!(cluster.nodes(), ["a@A: running", "b@B: unreachable"]);
@@ -358,4 +363,26 @@ fn a_dataflow_that_was_lost_with_all_its_daemons_and_the_coordinator_is_remember
     };
     assert!(matches!(ended.rows[0].end, NodeEnd::Lost { .. }));
     assert_eq!(phase(&mut cluster, id), Some(Phase::Ended));
+}
+
+#[test]
+fn a_daemon_that_reports_and_does_not_hear_is_made_to_register_until_it_does() {
+    let mut cluster = Cluster::new(&["A", "B"]);
+    cluster.pass(ms(3000));
+    assert_eq!((cluster.at("A").served, cluster.at("B").served), (1, 1));
+    cluster.kill_coordinator();
+    cluster.coordinator_misses_sends_to("B");
+    cluster.start_coordinator();
+    cluster.pass(ms(4000));
+    let served = cluster.at("B").served;
+    assert!(served >= 3, "{served}");
+    // Only as often as it reports.
+    assert!(served <= 6, "{served}");
+    assert_eq!(cluster.at("A").served, 2);
+    cluster.hears_again();
+    cluster.pass(ms(2000));
+    let served = cluster.at("B").served;
+    cluster.pass(ms(5000));
+    assert_eq!(cluster.at("B").served, served);
+    cluster.run(TWO, None);
 }

@@ -381,15 +381,15 @@ impl World {
             Item::ToCoordinator(asker, request, stormy) => {
                 self.late -= usize::from(stormy);
                 let request = *request;
-                self.to_coordinator(asker, |call| coordinator::Event::Daemon { call, request });
+                self.tell_coordinator(asker, |call| coordinator::Event::Daemon { call, request });
             }
             Item::ClientQuery(asker, request, stormy) => {
                 self.late -= usize::from(stormy);
-                self.to_coordinator(asker, |call| coordinator::Event::Client { call, request });
+                self.tell_coordinator(asker, |call| coordinator::Event::Client { call, request });
             }
             Item::ToDaemon(daemon, epoch, asker, request, stormy) => {
                 self.late -= usize::from(stormy);
-                self.to_daemon(daemon, epoch, asker, *request);
+                self.tell_daemon(daemon, epoch, asker, *request);
             }
             Item::CoordinatorAnswer(asker, reply, stormy) => {
                 self.late -= usize::from(stormy);
@@ -438,8 +438,11 @@ impl World {
             }
             Item::Token(daemon, epoch, there) => {
                 let machine = self.daemons[daemon].machine.clone();
-                if !there && self.coordinator.is_some() {
-                    self.coordinator(coordinator::Event::TokenGone { machine, epoch });
+                if self.coordinator.is_some() {
+                    self.coordinator(match there {
+                        true => coordinator::Event::TokenSeen { machine, epoch },
+                        false => coordinator::Event::TokenGone { machine, epoch },
+                    });
                 }
             }
             Item::PeerToken(to, of, epoch, there) => {
@@ -464,17 +467,26 @@ impl World {
         }
     }
 
+    fn end_daemon(&mut self, daemon: usize) {
+        if self.daemons[daemon].state.is_some() {
+            let grace = Duration::from_millis(300);
+            self.daemon(daemon, daemon::Event::Shutdown { grace });
+        }
+    }
+
+    fn crash_coordinator(&mut self) {
+        if self.coordinator.take().is_some() {
+            let wait = self.random.ms(100, 4000);
+            self.after(wait, Item::StartCoordinator);
+        }
+    }
+
     /// What happens to processes.
     fn fate(&mut self, item: Item) {
         match item {
             Item::CrashDaemon(daemon) => self.crash_daemon(daemon),
             Item::StartDaemon(daemon) => self.start_daemon(daemon),
-            Item::EndDaemon(daemon) => {
-                if self.daemons[daemon].state.is_some() {
-                    let grace = Duration::from_millis(300);
-                    self.daemon(daemon, daemon::Event::Shutdown { grace });
-                }
-            }
+            Item::EndDaemon(daemon) => self.end_daemon(daemon),
             Item::FreezeDaemon(daemon) => {
                 let frozen = self.now + self.random.ms(200, 6000);
                 self.daemons[daemon].frozen = frozen;
@@ -490,12 +502,7 @@ impl World {
                 self.daemons[daemon].cut = false;
                 self.token(daemon, true, Duration::from_millis(20));
             }
-            Item::CrashCoordinator => {
-                if self.coordinator.take().is_some() {
-                    let wait = self.random.ms(100, 4000);
-                    self.after(wait, Item::StartCoordinator);
-                }
-            }
+            Item::CrashCoordinator => self.crash_coordinator(),
             Item::StartCoordinator => self.start_coordinator(),
             Item::FreezeCoordinator => {
                 let frozen = self.now + self.random.ms(200, 6000);
@@ -576,7 +583,7 @@ impl World {
         call
     }
 
-    fn to_coordinator(&mut self, asker: Asker, event: impl FnOnce(CallId) -> coordinator::Event) {
+    fn tell_coordinator(&mut self, asker: Asker, event: impl FnOnce(CallId) -> coordinator::Event) {
         if self.coordinator.is_none() {
             return;
         }
@@ -587,7 +594,7 @@ impl World {
         self.coordinator(event(call));
     }
 
-    fn to_daemon(&mut self, daemon: usize, epoch: Epoch, asker: Asker, request: DaemonRequest) {
+    fn tell_daemon(&mut self, daemon: usize, epoch: Epoch, asker: Asker, request: DaemonRequest) {
         if self.is_life(daemon, epoch) {
             let call = self.call(asker);
             self.daemon(daemon, daemon::Event::Query { call, request });

@@ -9,6 +9,7 @@ use host::descriptor::{Problem, Problems, Severity};
 use host::ids::{DataflowId, MachineId, NodeId};
 use host::link::{
     Address, Call, DaemonOptions, DataKey, Key, Link, Member, Output, OutputSpec, Sender, Served,
+    Token,
 };
 use host::logs::{Level, Origin, Record};
 use plugin_abi::message::Message;
@@ -142,7 +143,7 @@ struct Pretender {
     lines: Vec<Record>,
     followers: Vec<(LogsRequest, Output)>,
     taps: HashMap<RequestId, (DataflowId, Output)>,
-    served: Option<Served>,
+    served: Option<(Served, Token)>,
     refuses: bool,
     stubborn: bool,
     ended: bool,
@@ -150,8 +151,6 @@ struct Pretender {
 
 impl Pretender {
     async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
-        let token = Member::Daemon(self.machine.clone(), self.epoch);
-        let _token = self.link.show(&token).unwrap();
         let _watch = self.link.watch({
             let tell = self.tell.clone();
             move |change| {
@@ -280,9 +279,11 @@ impl Pretender {
                 self.ended = true;
                 None
             }
-            Action::Discard(_) | Action::Go(_) | Action::CloseInputs { .. } | Action::Note(_) => {
-                None
-            }
+            Action::Discard(_)
+            | Action::Go(_)
+            | Action::CloseInputs { .. }
+            | Action::PeerLost { .. }
+            | Action::Note(_) => None,
         }
     }
 
@@ -305,6 +306,7 @@ impl Pretender {
     }
 
     fn serve(&mut self) {
+        self.served = None;
         let key = Key::at_daemon(&self.machine, self.epoch);
         let tell = self.tell.clone();
         let served = self.link.serve(
@@ -314,7 +316,9 @@ impl Pretender {
                 let _ = tell.send(Input::Query(request.unwrap(), call));
             },
         );
-        self.served.get_or_insert(served.unwrap());
+        let token = Member::Daemon(self.machine.clone(), self.epoch);
+        let token = self.link.show(&token).unwrap();
+        self.served = Some((served.unwrap(), token));
     }
 
     fn over(&mut self, dataflow: DataflowId) -> Local {

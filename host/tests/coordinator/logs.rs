@@ -82,7 +82,8 @@ fn whoever_follows_sees_every_line_once_to_the_last() {
                 a.line(id, "a", &n.to_string());
                 b.line(id, "b", &n.to_string());
                 tokio::task::yield_now().await;
-                if n % 50 == 0 {
+                // Slow enough for a connection that drops what it cannot take.
+                if n % 10 == 0 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             }

@@ -1,10 +1,10 @@
 //! What is known after a restart.
 
-use crate::harness::{ONE, Running, all_run, request, run, start, until};
-use host::client::AskError;
+use crate::harness::{ONE, Running, TWO, all_run, request, run, start, until};
+use host::client::{AskError, LogsWanted};
 use host::control::{Phase, Target};
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_new_coordinator_finds_what_runs_and_what_is_over() {
@@ -118,5 +118,40 @@ fn a_start_meant_for_the_one_before_is_not_begun() {
         assert!(error.contains("restarted"), "{error}");
         daemon.kill().await;
         second.kill().await;
+    });
+}
+
+#[test]
+fn daemons_are_reached_after_every_restart() {
+    run(async {
+        let folder = tempfile::tempdir().unwrap();
+        let mut coordinator = Running::open(0, folder.path()).await;
+        let port = coordinator.address.port;
+        let (a, b) = (coordinator.daemon("A").await, coordinator.daemon("B").await);
+        let client = coordinator.client().await;
+        let id = start(&client, TWO, None).await.dataflow;
+        // Whether the engine forgets a daemon is a matter of luck.
+        for round in 0..6 {
+            coordinator.kill().await;
+            coordinator = Running::open(port, folder.path()).await;
+            let client = coordinator.client().await;
+            all_run(&client, id).await;
+            let began = Instant::now();
+            until("both machines answer", async || {
+                let located = client.locate(Target::Only).await.ok()?;
+                let logs = client.logs(&located, &LogsWanted::default()).await.ok()?;
+                logs.failed.is_empty().then_some(())
+            })
+            .await;
+            println!("round {round}: answered after {:?}", began.elapsed());
+            client.close().await;
+        }
+        let client = coordinator.client().await;
+        let grace = Duration::from_secs(2);
+        let stopped = client.stop(Target::Only, grace, false, |_| ()).await;
+        assert!(stopped.unwrap().unwrap().unreachable.is_empty());
+        a.kill().await;
+        b.kill().await;
+        coordinator.kill().await;
     });
 }

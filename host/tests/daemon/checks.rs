@@ -112,8 +112,9 @@ nodes:
     deploy: {machine: A}
   - id: broken
     kind: failing
-    config: {create: error}
+    config: {how: create}
     inputs: {in: source/out}
+    outputs: [out]
     deploy: {machine: B}
 ";
         let error = site.try_start(text).await.unwrap_err();

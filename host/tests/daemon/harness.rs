@@ -11,8 +11,8 @@ use host::logs::{LogHub, Selection, Settings, Subscription};
 use host_testing::{fixtures, fresh_dir};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ pub fn machine(name: &str) -> MachineId {
 
 /// Runs a test as the product runs: on a runtime of one thread.
 pub fn run<T>(test: impl Future<Output = T>) -> T {
+    // Building them may take longer than any test.
+    fixtures::path("flow");
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
     runtime.block_on(async {
@@ -55,13 +57,33 @@ pub struct Site {
     pub client: Client,
     pub daemons: BTreeMap<String, Host>,
     folder: tempfile::TempDir,
+    coordinator: Running,
+}
+
+/// A coordinator in a task.
+struct Running {
     _shutdown: mpsc::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// A coordinator on a port, 0 for any; it remembers in the folder.
+async fn coordinate(port: u16, folder: &Path) -> (Running, Address) {
+    let options = coordinator::Options {
+        interface: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port,
+        state: Some(folder.to_owned()),
+        timing: Timing::default(),
+    };
+    let coordinator = Coordinator::open(options).await.unwrap();
+    let address = Address::new("127.0.0.1", coordinator.port());
+    let (shutdown, asked) = mpsc::channel(2);
+    let task = tokio::spawn(coordinator.run(asked, |_| ()));
+    let _shutdown = shutdown;
+    (Running { _shutdown, task }, address)
 }
 
 /// A daemon in a task.
 pub struct Host {
-    pub hub: LogHub,
-    pub out: PathBuf,
     pub lines: Subscription,
     news: Arc<Mutex<Vec<News>>>,
     shutdown: mpsc::Sender<Duration>,
@@ -71,22 +93,14 @@ pub struct Host {
 impl Site {
     /// A coordinator, and daemons that have registered.
     pub async fn new(machines: &[&str]) -> Self {
-        let coordinator = Coordinator::open(coordinator::Options {
-            interface: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 0,
-            state: None,
-            timing: Timing::default(),
-        });
-        let coordinator = coordinator.await.unwrap();
-        let address = Address::new("127.0.0.1", coordinator.port());
-        let (shutdown, asked) = mpsc::channel(2);
-        tokio::spawn(coordinator.run(asked, |_| ()));
+        let folder = fresh_dir();
+        let (coordinator, address) = coordinate(0, &folder.path().join("state")).await;
         let mut site = Self {
             client: Client::connect(&address, LONG).await.unwrap(),
             address,
             daemons: BTreeMap::new(),
-            folder: fresh_dir(),
-            _shutdown: shutdown,
+            folder,
+            coordinator,
         };
         for name in machines {
             site.add(name).await;
@@ -99,6 +113,28 @@ impl Site {
         let host = Host::start(name, &self.address, &out).await;
         host.news("Connected to dora-coordinator").await;
         self.daemons.insert(name.to_owned(), host);
+    }
+
+    /// Ends the coordinator as a kill does.
+    pub async fn kill_coordinator(&mut self) {
+        self.client.close().await;
+        self.coordinator.task.abort();
+        until("the coordinator has ended", async || {
+            self.coordinator.task.is_finished().then_some(())
+        })
+        .await;
+    }
+
+    /// Starts it again.
+    pub async fn restart_coordinator(&mut self) {
+        let port = self.address.port;
+        until("the port is free", async || {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+        })
+        .await;
+        let state = self.folder.path().join("state");
+        (self.coordinator, self.address) = coordinate(port, &state).await;
+        self.client = Client::connect(&self.address, LONG).await.unwrap();
     }
 
     pub fn folder(&self) -> &Path {
@@ -176,14 +212,12 @@ impl Host {
         });
         let hub = hub.unwrap();
         let lines = hub.subscribe(Selection::default());
-        let daemon = Daemon::open(options, hub.clone()).await.unwrap();
+        let daemon = Daemon::open(options, hub).await.unwrap();
         let (shutdown, asked) = mpsc::channel(2);
         let news = Arc::new(Mutex::new(Vec::new()));
         let told = news.clone();
         let run = daemon.run(asked, move |news| told.lock().unwrap().push(news));
         Self {
-            hub,
-            out: out.to_owned(),
             lines,
             news,
             shutdown,
@@ -198,11 +232,16 @@ impl Host {
 
     /// Waits for a piece of news.
     pub async fn news(&self, part: &str) -> String {
-        until(part, async || {
+        let end = Instant::now() + LONG;
+        loop {
             let mut news = self.all_news().into_iter();
-            news.find(|line| line.contains(part))
-        })
-        .await
+            if let Some(line) = news.find(|line| line.contains(part)) {
+                return line;
+            }
+            let all = self.all_news();
+            assert!(Instant::now() < end, "no {part:?} in {all:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for a line of the log, reading those before it.

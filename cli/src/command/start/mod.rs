@@ -2,12 +2,13 @@
 
 mod attach;
 
-use super::{build, client, print_warnings};
+use super::{build, client};
 use crate::args::StartArgs;
 use eyre::{Result, WrapErr, bail, eyre};
 use host::client::StartRequest;
 use host::control::{Started, check_dataflow_name};
 use host::descriptor::Descriptor;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -15,8 +16,8 @@ use std::process::ExitCode;
 
 /// Runs the command.
 pub fn run(args: &StartArgs) -> Result<ExitCode> {
+    // Its warnings come back with the start: every machine tells them.
     let descriptor = Descriptor::read(&args.descriptor)?;
-    print_warnings(&descriptor.warnings);
     if let Some(name) = &args.name {
         check_dataflow_name(name).map_err(|error| eyre!("{error}"))?;
     }
@@ -96,7 +97,12 @@ fn detached(args: &StartArgs, request: StartRequest) -> Result<ExitCode> {
 
 /// Says on standard error what runs where.
 pub fn tell(started: &Started) {
-    print_warnings(&started.warnings);
+    // Every machine warns of what it sees, and most of that all see.
+    let warnings = &started.warnings;
+    let lines: BTreeSet<String> = warnings.iter().map(|it| warnings.line(it)).collect();
+    for line in lines {
+        eprintln!("{line}");
+    }
     eprintln!("{}", words(started));
 }
 

@@ -93,6 +93,14 @@ impl Inputs {
         Ok(())
     }
 
+    /// Makes the readers known again.
+    pub fn renew(&self) {
+        for reader in &self.readers {
+            // Where the network is closed nothing comes anyway.
+            let _ = reader.renew();
+        }
+    }
+
     /// The sender is gone: closes an input after what is in it.
     pub fn close(&self, node: NodeId, input: PortName) {
         if let Some(input) = self.all.get(&(node, input)) {

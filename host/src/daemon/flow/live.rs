@@ -11,12 +11,14 @@ use crate::daemon::latest::Latest;
 use crate::daemon::report::{node_end, node_row};
 use crate::engine::{Command, Dataflow, NodeProgress, Progress};
 use crate::ids::{MachineId, NodeId};
+use crate::link::renewal;
 use crate::local::{DataflowLog, Feeds};
+use crate::logs::Level;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 /// Commands to the engine that wait.
 const COMMANDS: usize = 16;
@@ -63,6 +65,8 @@ struct Live {
     feeds: Feeds,
     log: DataflowLog,
     progress: Arc<Told>,
+    /// Connections that came back.
+    again: watch::Receiver<u64>,
 }
 
 /// What the engine has told.
@@ -89,6 +93,7 @@ impl Live {
         });
         let told = progress.clone();
         dataflow.watch(Box::new(move |progress| told.take(progress)));
+        let again = context.link.reconnections();
         let inputs = Inputs::read(&context, &spec.edges, dataflow.remote_inputs())?;
         let outputs = Outputs::attach(&context, &spec.edges, &dataflow)?;
         let lines = LogLines::start(&context, &spec.edges, &dataflow, outputs.sender())?;
@@ -104,6 +109,7 @@ impl Live {
             feeds,
             log,
             progress,
+            again,
         })
     }
 
@@ -115,7 +121,14 @@ impl Live {
                     link(&self.outputs, self.search, teller),
                     tell_progress(&self.progress, teller),
                     tell_made(&self.progress, teller),
-                    obey(&mut orders, &commands, &self.inputs, &self.outputs),
+                    obey(
+                        &mut orders,
+                        &commands,
+                        &self.inputs,
+                        &self.outputs,
+                        &self.log
+                    ),
+                    renew(self.again, &self.inputs, &self.lines),
                 )
             };
             tokio::select! {
@@ -195,11 +208,21 @@ async fn tell_progress(told: &Told, teller: &Teller) -> Infallible {
     }
 }
 
+/// Makes readers known again when a connection has come back.
+async fn renew(mut again: watch::Receiver<u64>, inputs: &Inputs, lines: &LogLines) -> Infallible {
+    loop {
+        renewal(&mut again).await;
+        inputs.renew();
+        lines.renew();
+    }
+}
+
 async fn obey(
     orders: &mut mpsc::Receiver<FlowOrder>,
     commands: &mpsc::Sender<Command>,
     inputs: &Inputs,
     outputs: &Outputs,
+    log: &DataflowLog,
 ) -> Infallible {
     while let Some(order) = orders.recv().await {
         let command = match order {
@@ -212,8 +235,13 @@ async fn obey(
                 }
                 continue;
             }
-            FlowOrder::Forget(machine) => {
+            FlowOrder::PeerLost(machine) => {
                 outputs.forget(&machine);
+                let text = format!(
+                    "machine `{machine}` is not heard of any more; nothing is waited for there, and inputs that read \
+                     it are closed unless their senders may be started again"
+                );
+                log.say(Level::Warn, None, text);
                 continue;
             }
         };

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 /// Lines that come and go while this lives.
 pub(super) struct LogLines {
-    _readers: Vec<Reader>,
+    readers: Vec<Reader>,
     published: JoinSet<()>,
     ended: watch::Sender<bool>,
 }
@@ -30,7 +30,7 @@ impl LogLines {
     ) -> Result<Self, FlowError> {
         let (ended, _) = watch::channel(false);
         let mut lines = Self {
-            _readers: Vec::new(),
+            readers: Vec::new(),
             published: JoinSet::new(),
             ended,
         };
@@ -44,7 +44,7 @@ impl LogLines {
             };
             for machine in &edge.machines {
                 let reader = read(context, machine, &edge.selection, input.clone())?;
-                lines._readers.push(reader);
+                lines.readers.push(reader);
             }
         }
         for (selection, machines) in &edges.log_readers {
@@ -86,6 +86,14 @@ impl LogLines {
             lines::publish(hub, wanted, output, ended).await;
         });
         Ok(())
+    }
+
+    /// Makes the readers known again.
+    pub fn renew(&self) {
+        for reader in &self.readers {
+            // Where the network is closed nothing comes anyway.
+            let _ = reader.renew();
+        }
     }
 
     /// Publishes what has been said, then the end.

@@ -1,0 +1,281 @@
+//! A coordinator, daemons and commands of one test: the real `dora`, in a folder of the test's own, on free ports.
+//!
+//! Invariant: nothing that was started here outlives the value, and nothing that runs elsewhere on the machine is met.
+//! Absent: what the tests are about.
+
+use host_testing::{Background, Run, fresh_dir, plugins, run};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long anything may take on a busy machine. What hangs is told by it; what is slow is not.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The processes of one test. Each daemon has a folder of its own, named like its machine.
+pub struct Cluster {
+    // Before the folder: what runs in it ends first.
+    daemons: BTreeMap<String, Background>,
+    coordinator: Option<Background>,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// Nothing runs, and `port` stands for none yet.
+    fn empty() -> Self {
+        let folder = fresh_dir();
+        for name in ["here", "coordinator"] {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        Self {
+            daemons: BTreeMap::new(),
+            coordinator: None,
+            port: 0,
+            folder,
+        }
+    }
+
+    /// Nothing runs. The port is one that nobody has, and that the system gives to nobody who asks for any: a
+    /// coordinator can be started on it later, or again.
+    pub fn without_coordinator() -> Self {
+        Self {
+            port: lasting_port(),
+            ..Self::empty()
+        }
+    }
+
+    /// A coordinator on any free port, and daemons of these machines that are connected to it.
+    pub fn new(machines: &[&str]) -> Self {
+        Self::empty().with(machines)
+    }
+
+    /// As [`Cluster::new`], on a port on which the coordinator can be started again.
+    pub fn lasting(machines: &[&str]) -> Self {
+        Self::without_coordinator().with(machines)
+    }
+
+    fn with(mut self, machines: &[&str]) -> Self {
+        self.start_coordinator(&[]);
+        for machine in machines {
+            self.start_daemon(machine, &[]);
+        }
+        for machine in machines {
+            self.connected(machine);
+        }
+        self
+    }
+
+    /// The folder of the test.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder that commands run in.
+    pub fn here(&self) -> PathBuf {
+        self.path().join("here")
+    }
+
+    /// The port of the coordinator.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `127.0.0.1` and the port of the coordinator.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Writes a file into the folder that commands run in.
+    pub fn write(&self, file: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.here().join(file);
+        let folder = path.parent().expect("inside a folder");
+        std::fs::create_dir_all(folder).expect("a folder");
+        std::fs::write(&path, content).expect("written");
+        path
+    }
+
+    /// `dora` with these arguments in a folder of the test, to be run. Nothing of the user's own is used.
+    pub fn command(&self, folder: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dora"));
+        command.current_dir(self.path().join(folder)).args(args);
+        command
+            .env("DORA_COORDINATOR_PORT", self.port.to_string())
+            .env("DORA_STATE_DIR", self.path().join("state"))
+            .env("DORA_CACHE_DIR", self.path().join("cache"))
+            // Users have it set, and a mistake of theirs is no fault of the program.
+            .env("RUST_BACKTRACE", "1")
+            .env_remove("DORA_COORDINATOR_ADDR")
+            .env_remove("DORA_OUT_DIR")
+            .env_remove("RUST_LOG");
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn dora(&self, args: &[&str]) -> Run {
+        run(&mut self.command("here", args), DEADLINE)
+    }
+
+    /// Starts a command.
+    pub fn background(&self, args: &[&str]) -> Background {
+        Background::start(&mut self.command("here", args))
+    }
+
+    /// Runs a command that succeeds, and parses what it prints.
+    pub fn json(&self, args: &[&str]) -> Value {
+        let text = self.dora(args).success();
+        match serde_json::from_str(&text) {
+            Ok(value) => value,
+            Err(error) => panic!("{args:?} prints no JSON: {error}\n{text}"),
+        }
+    }
+
+    /// Starts the coordinator and waits until it listens.
+    pub fn start_coordinator(&mut self, args: &[&str]) {
+        let port = self.port.to_string();
+        let args = [&["coordinator", "--port", &port], args].concat();
+        let process = Background::start(&mut self.command("coordinator", &args));
+        let line = process.line("Listening for incoming daemon connection on ", DEADLINE);
+        let port = line.rsplit(' ').next().and_then(|port| port.parse().ok());
+        self.port = port.expect("a port");
+        self.coordinator = Some(process);
+    }
+
+    /// The coordinator.
+    pub fn coordinator(&self) -> &Background {
+        self.coordinator.as_ref().expect("it runs")
+    }
+
+    /// The coordinator, to be ended.
+    pub fn take_coordinator(&mut self) -> Background {
+        self.coordinator.take().expect("it runs")
+    }
+
+    /// Starts the daemon of a machine, with more arguments, and does not wait for it.
+    pub fn start_daemon(&mut self, machine: &str, args: &[&str]) {
+        let process = self.spare_daemon(machine, machine, args);
+        self.daemons.insert(machine.to_owned(), process);
+    }
+
+    /// Starts a daemon that nobody else here knows of, in a folder of its own.
+    pub fn spare_daemon(&self, folder: &str, machine: &str, args: &[&str]) -> Background {
+        std::fs::create_dir_all(self.path().join(folder)).expect("a folder");
+        let own = ["daemon", "--machine-id", machine, "--local-listen-port"];
+        // The last one counts, and clap takes one only.
+        let own = match args.contains(&"--local-listen-port") {
+            true => own.split_last().expect("some").1.to_vec(),
+            false => [&own[..], &["0"]].concat(),
+        };
+        Background::start(&mut self.command(folder, &[&own[..], args].concat()))
+    }
+
+    /// Waits until the daemon of a machine is connected.
+    pub fn connected(&self, machine: &str) {
+        let line = format!("Connected to dora-coordinator at {}", self.address());
+        assert_eq!(self.daemon(machine).line("Connected", DEADLINE), line);
+    }
+
+    /// The daemon of a machine.
+    pub fn daemon(&self, machine: &str) -> &Background {
+        self.daemons.get(machine).expect("a daemon")
+    }
+
+    /// The daemon of a machine, to be ended.
+    pub fn take_daemon(&mut self, machine: &str) -> Background {
+        self.daemons.remove(machine).expect("a daemon")
+    }
+
+    /// Starts a dataflow with more arguments and leaves it; its UUID.
+    pub fn start(&self, file: &str, args: &[&str]) -> String {
+        let args = [&["start", "--detach", file], args].concat();
+        self.dora(&args).success().trim().to_owned()
+    }
+
+    /// Waits until a command that prints JSON prints what is wanted, and returns it.
+    pub fn until(&self, args: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = std::time::Instant::now() + DEADLINE;
+        loop {
+            let value = self.json(args);
+            if wanted(&value) {
+                return value;
+            }
+            assert!(
+                std::time::Instant::now() < until,
+                "not by the deadline: {args:?}: {value:#}\n{self}"
+            );
+        }
+    }
+
+    /// Waits until `dora list` gives a dataflow, by UUID or name, this status; its object.
+    pub fn until_status(&self, dataflow: &str, status: &str) -> Value {
+        let list = self.until(&["list", "--json"], |list| {
+            find(list, dataflow).is_some_and(|found| found["status"] == status)
+        });
+        find(&list, dataflow).expect("it was there").clone()
+    }
+}
+
+/// The object of a dataflow in what `dora list` prints.
+pub fn find<'a>(list: &'a Value, dataflow: &str) -> Option<&'a Value> {
+    let mut list = list.as_array().expect("an array").iter();
+    list.find(|it| it["uuid"] == dataflow || it["name"] == dataflow)
+}
+
+impl std::fmt::Display for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for process in self.coordinator.iter().chain(self.daemons.values()) {
+            writeln!(f, "{process}\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// Ports below those that systems give out by themselves, so that nobody gets one while a coordinator is away.
+fn lasting_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Other processes of tests begin elsewhere.
+    let begin = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    loop {
+        let offset = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (begin + offset) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// The example of the tutorial, with the plugins that the tests build.
+pub fn example() -> String {
+    plugins::descriptor("examples/multiple-daemons/dataflow.yml")
+}
+
+/// The same, sending so many numbers.
+pub fn example_of(count: u64) -> String {
+    let config = format!("outputs:\n      - random\n    config: {{count: {count}}}\n");
+    let text = example().replace("outputs:\n      - random\n", &config);
+    assert!(text.contains("config:"), "{text}");
+    text
+}
+
+/// The same, going on until it is stopped.
+pub fn endless() -> String {
+    example_of(1_000_000)
+}
+
+/// Checks that a command has failed by the user's mistake: status 1, an error with these parts, no trace of the program's
+/// own places.
+pub fn assert_fails(run: &Run, parts: &[&str]) {
+    let code = run.status.and_then(|status| status.code());
+    assert_eq!(code, Some(1), "{run}");
+    assert!(run.stderr.contains("error: "), "{run}");
+    for part in parts {
+        assert!(run.stderr.contains(part), "`{part}` is missing: {run}");
+    }
+    for trace in ["Location:", "backtrace", "cli/src", "panicked"] {
+        assert!(!run.stderr.contains(trace), "{run}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Several machines: coordinator, daemons and commands as users run them, each test with processes, ports and a folder of
+//! its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod background;
+mod cluster;
+mod coordinators;
+mod daemons;
+#[cfg(unix)]
+mod failures;
+mod logs;
+mod start_errors;
+mod starts;
+mod stops;
+mod topics;
+mod tutorial;
+mod views;
