@@ -277,8 +277,8 @@ impl Host {
         self.ended().await
     }
 
-    /// Ends it as a kill does: without a word to anybody.
-    pub async fn kill(self) {
+    /// Drops it: it says nothing more to the coordinator, and its nodes are abandoned.
+    pub async fn vanish(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }

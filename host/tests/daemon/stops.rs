@@ -14,7 +14,7 @@ nodes:
     deploy: {machine: A}
   - id: check
     kind: checker
-    inputs: {in: source/out}
+    inputs: {in: {source: source/out, queue_size: 1000}}
     deploy: {machine: B}
 ";
 
@@ -83,7 +83,7 @@ nodes:
 }
 
 #[test]
-fn readers_of_a_killed_daemon_are_closed_and_its_waiting_senders_freed() {
+fn a_daemon_that_is_dropped_without_a_word_holds_nobody_up() {
     const BOTH_WAYS: &str = "
 nodes:
   - id: a
@@ -112,12 +112,9 @@ nodes:
         let mut site = Site::new(&["A", "B"]).await;
         let dataflow = site.start(BOTH_WAYS).await;
         let began = Instant::now();
-        site.daemons.remove("B").unwrap().kill().await;
+        site.daemons.remove("B").unwrap().vanish().await;
         site.host("A").line("closed in").await;
         assert!(began.elapsed() < Duration::from_secs(10));
-        site.host("A")
-            .news("Machine `B` is not heard of any more")
-            .await;
         let state = async |node: &str| {
             let nodes = site.client.nodes(Some(Target::Id(dataflow))).await;
             let nodes = nodes.unwrap().into_iter();

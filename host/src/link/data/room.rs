@@ -145,7 +145,7 @@ mod tests {
         for bytes in [8, 100, 1_000, 4_096] {
             let fast = taken(&Room::new(), bytes, MS / 100, start, 2_400 * MS);
             let all = fast * (bytes as u64 + FRAME);
-            assert!(all <= HELD && all >= HELD / 2, "{all} in {bytes}");
+            assert!((HELD / 2..=HELD).contains(&all), "{all} in {bytes}");
         }
         assert!(!Room::new().take(LARGEST as usize + 1, start));
     }

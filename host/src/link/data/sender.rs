@@ -372,3 +372,72 @@ impl Queue {
         overdue.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plugin_abi::meta::Timestamp;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Notes what is published, by number; a third of it has room at once.
+    #[derive(Default)]
+    struct Notes {
+        published: Mutex<Vec<Sequence>>,
+        asked: AtomicUsize,
+        at_once: AtomicUsize,
+    }
+
+    impl Wire for Arc<Notes> {
+        fn publish(&self, number: Sequence, _: &Message) -> bool {
+            self.published.lock().unwrap().push(number);
+            true
+        }
+
+        fn has_room(&self, _: &Message, _: Instant) -> bool {
+            self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
+        }
+
+        fn publish_now(&self, number: Sequence, message: &Message) -> bool {
+            self.at_once.fetch_add(1, Ordering::Relaxed);
+            self.publish(number, message)
+        }
+
+        fn end(&self, number: Sequence) {
+            self.published.lock().unwrap().push(number);
+        }
+
+        fn ask(&self, _: &MachineId) {}
+    }
+
+    #[test]
+    fn what_is_published_at_once_overtakes_nothing_and_the_end_is_last() {
+        const EACH: u64 = 2_000;
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let notes = Arc::new(Notes::default());
+        let sender = Sender::new("test").unwrap();
+        let lane = Lane::new(2 * EACH as usize, None);
+        let queue = Arc::new(Queue::new(lane, Box::new(notes.clone())));
+        sender.thread.open();
+        let message = Message::from_text(Timestamp::default(), "x", &[]).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for number in 0..EACH {
+                        let pushed = queue.push(message.clone(), &sender.thread);
+                        assert!(matches!(pushed, Pushed::In));
+                        if number % 7 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        queue.close(&sender.thread);
+        assert!(runtime.block_on(sender.finish(Duration::from_secs(10))));
+        let expected: Vec<_> = (1..=2 * EACH + 1).collect();
+        assert_eq!(*notes.published.lock().unwrap(), expected);
+        assert!(notes.at_once.load(Ordering::Relaxed) > 0);
+        assert_eq!(queue.count().sent, 2 * EACH);
+    }
+}
