@@ -10,6 +10,8 @@ mod data;
 #[cfg(unix)]
 mod failures;
 mod logs;
+#[cfg(target_os = "linux")]
+mod networks;
 mod start_errors;
 mod starts;
 mod stops;

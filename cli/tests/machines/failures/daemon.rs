@@ -1,7 +1,7 @@
 //! A daemon is killed: what is said of it, what the other machines' nodes do, and what becomes of the one after it.
 
-use super::{flows, nodes, reach, received, reversed, soon, until_nodes};
-use crate::cluster::{Cluster, DEADLINE, endless, example, find};
+use super::{flows, nodes, reach, received, soon, until_nodes};
+use crate::cluster::{Cluster, DEADLINE, endless, example, find, reversed};
 use std::time::{Duration, Instant};
 
 /// It is noticed within three seconds; a busy machine takes some more.

@@ -10,7 +10,7 @@ mod daemon;
 mod frozen;
 mod starting;
 
-use crate::cluster::{Cluster, DEADLINE, endless, find};
+use crate::cluster::{Cluster, DEADLINE, find};
 use host_testing::{Background, Run, wait_until};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -29,13 +29,6 @@ fn flows(daemon: &Background) {
     wait_until("messages go on", DEADLINE, || {
         received(daemon) > before + 20
     });
-}
-
-/// As [`endless`], with the sink on A, and the others on B: A reads what B sends.
-fn reversed() -> String {
-    let swapped = endless().replace("machine: A", "machine: @");
-    let swapped = swapped.replace("machine: B", "machine: A");
-    swapped.replace("machine: @", "machine: B")
 }
 
 /// Runs a command and checks that it comes back soon.
