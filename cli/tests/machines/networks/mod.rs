@@ -97,6 +97,16 @@ impl Lab {
         began.elapsed()
     }
 
+    /// Waits until the coordinator has just heard of a machine.
+    fn until_heard(&self, machine: &str) {
+        self.cluster.until(&["status", "--json"], |status| {
+            let mut daemons = status["daemons"].as_array().expect("an array").iter();
+            let daemon = daemons.find(|daemon| daemon["machine"] == machine);
+            let silent = daemon.and_then(|daemon| daemon["silent_seconds"].as_f64());
+            silent.is_some_and(|seconds| seconds < 0.5)
+        });
+    }
+
     /// The states of a dataflow's nodes, in the order of its file.
     fn states(&self, dataflow: &str) -> Vec<String> {
         let nodes = self.cluster.json(&["node", "list", "--json"]);
