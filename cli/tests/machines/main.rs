@@ -1,6 +1,8 @@
 //! Several machines: coordinator, daemons and commands as users run them, each test with processes, ports and a folder of
 //! its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Tests that send signals are for Unix alone, and so is what only they need.
+#![cfg_attr(windows, allow(unused_imports, dead_code))]
 
 mod background;
 mod cluster;

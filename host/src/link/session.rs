@@ -5,16 +5,15 @@
 
 use super::address::{Address, is_free};
 use super::data::{Granter, Room, SharedMemory};
-use super::keys::Key;
 use super::meet::{self, MeetError};
 use super::ways::Ways;
 use super::{LinkError, config, quiet};
-use crate::control::{self, Hello};
+use crate::control::Hello;
 use serde_json::Value;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zenoh::query::Queryable;
@@ -286,6 +285,12 @@ impl Link {
         self.0.ways.settled(until).await;
     }
 
+    /// What answers greetings; see [`Link::renew_greeting`].
+    pub(super) fn greeting(&self) -> MutexGuard<'_, Option<Queryable<()>>> {
+        let greeting = self.0.greeting.lock();
+        greeting.unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn memory(&self) -> &Arc<SharedMemory> {
         &self.0.memory
     }
@@ -333,34 +338,6 @@ impl Link {
         let greeted = link.renew_greeting();
         greeted.map_err(|error| OpenError::Engine(error.to_string()))?;
         Ok(link)
-    }
-
-    /// Answers greetings, as far as it does, again: a process that has just connected may not know that it is answered
-    /// here; see [`Link::reconnections`]. Any thread.
-    ///
-    /// # Errors
-    /// The link was closed.
-    pub fn renew_greeting(&self) -> Result<(), LinkError> {
-        let refused = |reason: String| LinkError::new("cannot answer", "greetings", reason);
-        let answer = control::encode("greeting", self.me());
-        let answer = answer.map_err(|fault| refused(fault.to_string()))?;
-        let on_query = move |query: zenoh::query::Query| {
-            // Whoever asked and is gone asks no more.
-            let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
-        };
-        let mut greeting = self
-            .0
-            .greeting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // First away, then anew: what is declared twice is told once.
-        *greeting = None;
-        let queryable = self
-            .session()?
-            .declare_queryable(Key::hello().as_str().to_owned());
-        let declared = queryable.callback(on_query).wait();
-        *greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
-        Ok(())
     }
 }
 
