@@ -108,13 +108,11 @@ impl About {
 
 /// The number of the level from where on another crate's events count.
 fn foreign_limit(target: &str) -> u32 {
-    if target.starts_with("zenoh::net::routing") {
+    match target.strip_prefix("zenoh") {
         // That its tables differ for a moment from those at the other end of a connection; the link mends it.
-        return 0;
-    }
-    match target.starts_with("zenoh") {
-        true => Level::Error.number(),
-        false => Level::Warn.number(),
+        Some(module) if module.starts_with("::net::routing") => 0,
+        Some(_) => Level::Error.number(),
+        None => Level::Warn.number(),
     }
 }
 

@@ -415,7 +415,7 @@ nodes:
         };
         bench.on(Event::PeerGone { machine, epoch });
         bench.pass(ms(2000), true);
-        let forgets = |action: &&Action| matches!(action, Action::ForgetReaders { dataflow, machine } if *dataflow == id && machine.as_str() == "A");
+        let forgets = |action: &&Action| matches!(action, Action::PeerLost { dataflow, machine, .. } if *dataflow == id && machine.as_str() == "A");
         assert_eq!(bench.did.iter().filter(forgets).count(), 0);
         if returns {
             bench.on(seen);
