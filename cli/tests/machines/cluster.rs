@@ -278,15 +278,30 @@ fn lasting_port() -> u16 {
     }
 }
 
-/// The example of the tutorial, with the plugins that the tests build.
+/// The example of the tutorial, with the plugins that the tests build, and with longer queues: on a busy machine a
+/// thread may not run for a tenth of a second, and ten messages are all that wait by default.
 pub fn example() -> String {
+    let text = plain_example();
+    let long = |text: String, input: &str, source: &str| {
+        let plain = format!("{input}: {source}\n");
+        assert!(text.contains(&plain), "{text}");
+        text.replace(
+            &plain,
+            &format!("{input}: {{source: {source}, queue_size: 200}}\n"),
+        )
+    };
+    let text = long(text, "random", "rust-node/random");
+    long(text, "message", "rust-status-node/status")
+}
+
+fn plain_example() -> String {
     plugins::descriptor("examples/multiple-daemons/dataflow.yml")
 }
 
-/// The same, sending so many numbers.
+/// The example as it stands, sending so many numbers.
 pub fn example_of(count: u64) -> String {
     let config = format!("outputs:\n      - random\n    config: {{count: {count}}}\n");
-    let text = example().replace("outputs:\n      - random\n", &config);
+    let text = plain_example().replace("outputs:\n      - random\n", &config);
     assert!(text.contains("config:"), "{text}");
     text
 }
