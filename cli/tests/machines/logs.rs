@@ -58,9 +58,7 @@ fn lines_of_all_machines_are_there_after_the_end() {
     let json = cluster
         .dora(&["logs", "camera", "checker", "--json"])
         .success();
-    let lines = json
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line));
+    let lines = json.lines().map(serde_json::from_str::<serde_json::Value>);
     let lines: Vec<_> = lines.map(|line| line.expect("JSON")).collect();
     let total = lines
         .iter()
