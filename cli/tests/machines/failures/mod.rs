@@ -23,6 +23,16 @@ fn received(daemon: &Background) -> usize {
     daemon.stdout().matches("sink received message: ").count()
 }
 
+/// Checks that the sink of an example that has ended got all messages or knows of them: on a busy machine its queue may
+/// have been full. How many it got.
+fn all_counted(dataflow: &Value) -> u64 {
+    let sink = &dataflow["ended"]["nodes"][2];
+    let number = |what: &str| sink[what].as_u64().expect("a number");
+    let received = number("received");
+    assert_eq!(received + number("dropped"), 100, "{dataflow:#}");
+    received
+}
+
 /// Waits until the sink on this machine has received more than it has now.
 fn flows(daemon: &Background) {
     let before = received(daemon);
