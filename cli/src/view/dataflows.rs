@@ -135,6 +135,9 @@ uuid                                  name    status   nodes             machine
         let mut ended = samples::ended();
         assert_eq!(outcome(&ended), "failed");
         ended.rows.retain(|row| !row.end.is_failure());
+        // Its daemon was told to end.
+        assert_eq!(outcome(&ended), "stopped");
+        ended.rows.retain(|row| row.end == NodeEnd::Finished);
         assert_eq!(outcome(&ended), "finished");
         ended.stopped = true;
         assert_eq!(outcome(&ended), "stopped");
