@@ -10,8 +10,9 @@ const NOTICED: Duration = Duration::from_secs(6);
 /// Data that lost their way find another when the connection's lease of two seconds is over; a busy machine takes some
 /// more.
 const RELAYED: Duration = Duration::from_secs(8);
-/// What may be on its way when a dataflow is stopped: its machines do not stop in the same moment.
-const ON_ITS_WAY: u64 = 50;
+/// What may be on its way when a dataflow is stopped: a hundred messages a second, which a connection that is just being
+/// found dead or made anew swallows for its lease of two seconds, and which only a later message would tell of.
+const ON_ITS_WAY: u64 = 250;
 
 /// Checks that what A's status node has sent was received by B's sink, or counted as lost; how much was lost.
 fn lost(nodes: &[Value]) -> u64 {
