@@ -1,0 +1,6 @@
+//! Nodes as processes: the wires that they speak, and the life of a process.
+//!
+//! Absent: what a dataflow is.
+
+pub mod child;
+pub mod lines;
