@@ -1,8 +1,10 @@
 //! Nodes that run in processes of their own: what is started, what is said to it, how it ends.
+//!
+//! Absent: what a dataflow is.
 
+pub mod child;
 pub mod host_process;
-mod processes;
+pub mod lines;
 mod runs;
 
-pub use processes::{ProcessOptions, Processes};
 pub use runs::{Placed, Runs};
