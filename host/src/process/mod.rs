@@ -1,0 +1,5 @@
+//! Nodes as processes: the wires that they speak.
+//!
+//! Absent: starting and ending processes, and what a dataflow is.
+
+pub mod dora;
