@@ -46,25 +46,41 @@ fn arrays() -> Vec<(&'static str, ArrayRef)> {
     ];
     let dictionary: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
     let large: Vec<u8> = (0..5_000_000_u32).map(|it| it as u8).collect();
-    vec![
+    let all: Vec<(&str, ArrayRef)> = vec![
         ("uint8", Arc::new(UInt8Array::from(vec![1, 2, 3]))),
-        ("int64", Arc::new(Int64Array::from(vec![Some(-1), None, Some(3)]))),
+        (
+            "int64",
+            Arc::new(Int64Array::from(vec![Some(-1), None, Some(3)])),
+        ),
         ("float32", Arc::new(Float32Array::from(vec![0.5; 2000]))),
-        ("bool", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
-        ("text", Arc::new(StringArray::from(vec![Some("one"), None, Some("drei €")]))),
-        ("large text", Arc::new(LargeStringArray::from(vec!["x".repeat(9000)]))),
-        ("binary", Arc::new(BinaryArray::from(vec![&b"\0\xff"[..], b""]))),
+        (
+            "bool",
+            Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])),
+        ),
+        (
+            "text",
+            Arc::new(StringArray::from(vec![Some("one"), None, Some("drei €")])),
+        ),
+        (
+            "large text",
+            Arc::new(LargeStringArray::from(vec!["x".repeat(9000)])),
+        ),
+        (
+            "binary",
+            Arc::new(BinaryArray::from(vec![&b"\0\xff"[..], b""])),
+        ),
         ("list", Arc::new(images.finish())),
         ("struct", Arc::new(StructArray::from(fields))),
         ("dictionary", Arc::new(dictionary)),
-        ("slice", Int64Array::from_iter_values(0..100).slice(10, 5)),
+        (
+            "slice",
+            Arc::new(Int64Array::from_iter_values(0..100).slice(10, 5)),
+        ),
         ("empty", Arc::new(UInt8Array::from(Vec::<u8>::new()))),
         ("4096 bytes", Arc::new(UInt8Array::from(vec![7; 4096]))),
         ("5 MB", Arc::new(UInt8Array::from(large))),
-    ]
-    .into_iter()
-    .map(|(name, array)| (name, array as ArrayRef))
-    .collect()
+    ];
+    all
 }
 
 fn parameters() -> Parameters {

@@ -50,7 +50,10 @@ pub struct Served {
 pub fn serve(versions: Versions) -> Served {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = TestHost::default();
-    let options = ServerOptions { versions, clock: [7; 16] };
+    let options = ServerOptions {
+        versions,
+        clock: [7; 16],
+    };
     let launch = Launch {
         dataflow: DataflowId::new(),
         node: "node".parse().expect("a name"),
@@ -72,25 +75,38 @@ pub fn serve(versions: Versions) -> Served {
         dynamic: false,
         restarts: 0,
     };
-    *host.0.launch.lock().unwrap() = Some(launch.clone());
+    *host.0.launch.lock().unwrap_or_else(|it| it.into_inner()) = Some(launch.clone());
     let server = NodeServer::start(listener, Arc::new(host.clone()), options).expect("a server");
-    Served { host, launch, _server: server }
+    Served {
+        host,
+        launch,
+        _server: server,
+    }
 }
 
 impl TestHost {
     /// Waits until something is so.
     pub fn wait(&self, what: &str, so: impl Fn(&Seen) -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
-        let mut seen = self.0.seen.lock().unwrap();
+        let mut seen = self.0.seen.lock().unwrap_or_else(|it| it.into_inner());
         while !so(&seen) {
             let left = end.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "not in time: {what}; faults: {:?}", seen.faults);
-            seen = self.0.changed.wait_timeout(seen, left).unwrap().0;
+            assert!(
+                !left.is_zero(),
+                "not in time: {what}; faults: {:?}",
+                seen.faults
+            );
+            seen = self
+                .0
+                .changed
+                .wait_timeout(seen, left)
+                .unwrap_or_else(|it| it.into_inner())
+                .0;
         }
     }
 
     pub fn look<T>(&self, with: impl FnOnce(&mut Seen) -> T) -> T {
-        let mut seen = self.0.seen.lock().unwrap();
+        let mut seen = self.0.seen.lock().unwrap_or_else(|it| it.into_inner());
         let out = with(&mut seen);
         self.0.changed.notify_all();
         if let Some(wake) = &seen.wake {
@@ -123,7 +139,12 @@ impl NodeHost for TestHost {
     }
 
     fn configuration(&self, node: &str) -> Result<Launch, String> {
-        let launch = self.0.launch.lock().unwrap().clone();
+        let launch = self
+            .0
+            .launch
+            .lock()
+            .unwrap_or_else(|it| it.into_inner())
+            .clone();
         launch
             .filter(|it| it.node.as_str() == node)
             .ok_or_else(|| format!("no node with ID `{node}`"))
@@ -144,11 +165,16 @@ impl NodeEnd for TestHost {
     }
 
     fn started(&self) -> Option<Result<(), String>> {
-        self.0.seen.lock().unwrap().start.clone()
+        self.0
+            .seen
+            .lock()
+            .unwrap_or_else(|it| it.into_inner())
+            .start
+            .clone()
     }
 
     fn take(&self, most: usize) -> Taken {
-        let mut seen = self.0.seen.lock().unwrap();
+        let mut seen = self.0.seen.lock().unwrap_or_else(|it| it.into_inner());
         let count = most.min(seen.queue.len());
         let events = seen.queue.drain(..count).collect();
         Taken {

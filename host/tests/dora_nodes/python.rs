@@ -18,16 +18,31 @@ static MAKING: Mutex<()> = Mutex::new(());
 impl Python {
     pub fn with_dora(release: &str) -> Result<Self, String> {
         let _making = MAKING.lock().unwrap_or_else(|it| it.into_inner());
-        let folder = host_testing::target_dir().join("venvs").join(format!("dora-{release}"));
-        let bin = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
+        let folder = host_testing::target_dir()
+            .join("venvs")
+            .join(format!("dora-{release}"));
+        let bin = if cfg!(windows) {
+            "Scripts/python.exe"
+        } else {
+            "bin/python"
+        };
         let program = folder.join(bin);
         if !has_dora(&program) {
             let system = if cfg!(windows) { "python" } else { "python3" };
-            let venv = Command::new(system).args(["-m", "venv"]).arg(&folder).spawn();
+            let venv = Command::new(system)
+                .args(["-m", "venv"])
+                .arg(&folder)
+                .spawn();
             end_well(venv.map_err(|error| error.to_string())?)?;
             let package = format!("dora-rs=={release}");
             let pip = Command::new(&program)
-                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ])
                 .args(["--retries", "1", "--timeout", "15", &package, "pyarrow"])
                 .spawn();
             end_well(pip.map_err(|error| error.to_string())?)?;
@@ -55,7 +70,9 @@ impl Python {
 }
 
 fn has_dora(program: &Path) -> bool {
-    let asked = Command::new(program).args(["-c", "import dora, pyarrow"]).output();
+    let asked = Command::new(program)
+        .args(["-c", "import dora, pyarrow"])
+        .output();
     asked.is_ok_and(|output| output.status.success())
 }
 
@@ -63,7 +80,10 @@ fn end_well(mut child: Child) -> Result<(), String> {
     let end = Instant::now() + INSTALL;
     while Instant::now() < end {
         if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
-            return status.success().then_some(()).ok_or_else(|| status.to_string());
+            return status
+                .success()
+                .then_some(())
+                .ok_or_else(|| status.to_string());
         }
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -59,7 +59,9 @@ impl Frames {
         }
         if self.buffer.len() - self.end < KEPT / 2 {
             let wanted = self.wanted().unwrap_or(0);
-            let more = wanted.saturating_sub(self.end).clamp(KEPT, STEP.max(self.end));
+            let more = wanted
+                .saturating_sub(self.end)
+                .clamp(KEPT, STEP.max(self.end));
             self.buffer.resize(self.end + more, 0);
         }
         &mut self.buffer[self.end..]
@@ -81,7 +83,7 @@ impl Frames {
     ///
     /// # Errors
     /// It is announced as longer than is accepted. Nothing that follows can be understood.
-    pub fn next(&mut self) -> Result<Option<&[u8]>, Malformed> {
+    pub fn cut(&mut self) -> Result<Option<&[u8]>, Malformed> {
         let Some(header) = self.buffer[self.start..self.end].first_chunk() else {
             return Ok(None);
         };

@@ -49,7 +49,11 @@ impl Launch {
         let fields = self.fields();
         let mut out = String::from("{");
         for (key, value) in &fields {
-            out.push_str(&format!("{}: {}, ", Value::from(key.as_str()), Plain(value)));
+            out.push_str(&format!(
+                "{}: {}, ",
+                Value::from(key.as_str()),
+                Plain(value)
+            ));
         }
         let address = Value::from(self.address.to_string());
         out.push_str(&format!(
@@ -90,7 +94,11 @@ impl std::fmt::Display for Plain<'_> {
         use std::fmt::Write as _;
         for it in self.0.to_string().chars() {
             match it {
-                '\u{7F}'..='\u{9F}' | '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}'
+                '\u{7F}'..='\u{9F}'
+                | '\u{2028}'
+                | '\u{2029}'
+                | '\u{FEFF}'
+                | '\u{FFFE}'
                 | '\u{FFFF}' => write!(f, "\\u{:04x}", u32::from(it))?,
                 it => f.write_char(it)?,
             }

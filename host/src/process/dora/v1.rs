@@ -3,7 +3,9 @@
 //! Invariant: parameters that are between 1.x nodes never leave this module. Absent: connections; the routing of outputs
 //! past the daemon.
 
-use super::words::{MAX_TEXT, Malformed, NodeEvent, NodeReply, NodeRequest, Sent, is_internal, port};
+use super::words::{
+    MAX_TEXT, Malformed, NodeEvent, NodeReply, NodeRequest, Sent, is_internal, port,
+};
 use crate::codec::{self, Origin};
 use bytes::Bytes;
 use dora_message::aligned_vec::{AVec, ConstAlign};
@@ -59,11 +61,7 @@ fn unserved(what: &'static str) -> NodeRequest {
     NodeRequest::Unserved { what }
 }
 
-fn sent(
-    output: &DataId,
-    metadata: Metadata,
-    data: Option<DataMessage>,
-) -> Result<Sent, Malformed> {
+fn sent(output: &DataId, metadata: Metadata, data: Option<DataMessage>) -> Result<Sent, Malformed> {
     if metadata.parameters.len() > MAX_PARAMETERS {
         let count = metadata.parameters.len();
         return Err(Malformed(format!("{count} parameters")));
@@ -163,7 +161,10 @@ pub(super) fn encode(
 }
 
 fn wire_event(event: NodeEvent) -> Result<WireEvent, String> {
-    let id = |name: &str| name.parse().map_err(|_| format!("`{name}` is no name in dora"));
+    let id = |name: &str| {
+        name.parse()
+            .map_err(|_| format!("`{name}` is no name in dora"))
+    };
     Ok(match event {
         NodeEvent::Stop => WireEvent::Stop,
         NodeEvent::AllInputsClosed => WireEvent::AllInputsClosed,
@@ -251,6 +252,3 @@ fn wire_stamp(stamp: Timestamp) -> uhlc::Timestamp {
     let id = uhlc::ID::try_from(stamp.clock).unwrap_or_else(|_| uhlc::ID::rand());
     uhlc::Timestamp::new(uhlc::NTP64(stamp.time), id)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! One connection: from its first frame to its end.
 
-use super::super::frame::{Frames, MAX_FRAME, MAX_FIRST, framed};
+use super::super::frame::{Frames, MAX_FIRST, MAX_FRAME, framed};
 use super::super::launch;
 use super::super::session::{Connection, Event};
 use super::super::sniff::{self, First, Generation, Hello};
@@ -77,7 +77,7 @@ impl Wire {
         }
         let whole = async {
             loop {
-                if let Some(frame) = self.frames.next()? {
+                if let Some(frame) = self.frames.cut()? {
                     return sniff::first(frame).map(Some);
                 }
                 if !matches!(self.read().await, Ok(1..)) {
@@ -126,7 +126,7 @@ impl Wire {
     /// Handles what has arrived; whether the rest has to wait for room.
     fn requests(&mut self, node: &Node, connection: Connection) -> io::Result<bool> {
         while node.end.has_room() {
-            let request = match self.frames.next() {
+            let request = match self.frames.cut() {
                 Ok(None) => return Ok(false),
                 Ok(Some(frame)) => node.decode(frame),
                 Err(error) => Err(error),
@@ -135,7 +135,8 @@ impl Wire {
                 Ok(request) => node.handle(Event::Request(connection, request)),
                 Err(error) => {
                     // What follows cannot be trusted to be what it seems.
-                    node.end.fault(&format!("its connection is closed: {error}"));
+                    node.end
+                        .fault(&format!("its connection is closed: {error}"));
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }

@@ -98,7 +98,8 @@ impl Described {
     }
 }
 
-/// A message's array as its description and bytes; no bytes for one without values.
+/// A message's array as its description and bytes. None for a tick: without bytes, however few, a node finds the type
+/// `Null`.
 ///
 /// # Errors
 /// It is no array, or of a type that dora 0.x does not have.
@@ -107,8 +108,8 @@ pub(super) fn describe(message: &Message) -> Result<(ArrowTypeInfo, Option<Vec<u
     let data = array.to_data();
     let mut bytes = Vec::with_capacity(room(&data));
     let info = append(&data, &mut bytes)?;
-    let some = !bytes.is_empty();
-    Ok((info, some.then_some(bytes)))
+    let null = matches!(data.data_type(), DataType::Null);
+    Ok((info, (!null).then_some(bytes)))
 }
 
 fn room(data: &ArrayData) -> usize {

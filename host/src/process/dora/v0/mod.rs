@@ -10,7 +10,9 @@ mod types;
 pub(super) use reader::Reader;
 
 use super::segment::{Segment, Segments};
-use super::words::{DropToken, Malformed, NodeEvent, NodeReply, NodeRequest, Sent, excerpt, is_internal, port};
+use super::words::{
+    DropToken, Malformed, NodeEvent, NodeReply, NodeRequest, Sent, excerpt, is_internal, port,
+};
 use aligned_vec::AVec;
 use arrow_buffer::Buffer;
 use dora_message_v0::common::{DataMessage, DropToken as WireToken, Timestamped};
@@ -258,6 +260,3 @@ fn wire_token(token: DropToken) -> WireToken {
         .and_then(|bytes| bincode::deserialize(&bytes))
         .unwrap_or_else(|_| WireToken::generate())
 }
-
-#[cfg(test)]
-mod tests;

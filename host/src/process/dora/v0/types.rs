@@ -118,8 +118,7 @@ fn union(reader: &mut Reader<'_>, depth: usize) -> Result<DataType, Malformed> {
         1 => UnionMode::Dense,
         other => return Err(unknown("kind of union", other)),
     };
-    let fields =
-        UnionFields::try_new(ids, fields).map_err(|error| Malformed(error.to_string()))?;
+    let fields = UnionFields::try_new(ids, fields).map_err(|error| Malformed(error.to_string()))?;
     Ok(DataType::Union(fields, mode))
 }
 
@@ -177,9 +176,7 @@ pub(super) fn to_old(data_type: &DataType) -> Result<old::DataType, String> {
             };
             O::Union(fields.collect::<Result<_, String>>()?, mode)
         }
-        T::Dictionary(keys, values) => {
-            O::Dictionary(to_old(keys)?.into(), to_old(values)?.into())
-        }
+        T::Dictionary(keys, values) => O::Dictionary(to_old(keys)?.into(), to_old(values)?.into()),
         T::Decimal128(precision, scale) => O::Decimal128(*precision, *scale),
         T::Decimal256(precision, scale) => O::Decimal256(*precision, *scale),
         T::Map(entries, sorted) => O::Map(old_field(entries)?, *sorted),
