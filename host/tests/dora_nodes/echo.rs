@@ -99,14 +99,17 @@ fn message(array: &ArrayRef) -> Message {
     Message::from_arrow(stamp, &field, array, &parameters().encode()).expect("a message")
 }
 
-fn input(name: &str, array: &ArrayRef) -> NodeEvent {
+pub fn input(name: &str, array: &ArrayRef) -> NodeEvent {
     NodeEvent::Input {
         input: name.parse().expect("a name"),
         message: message(array),
     }
 }
 
-fn started(python: &crate::Python, folder: &std::path::Path) -> (Served, crate::python::Running) {
+pub fn started(
+    python: &crate::Python,
+    folder: &std::path::Path,
+) -> (Served, crate::python::Running) {
     let served = serve(Versions::All);
     let running = python.start(folder, ECHO, &served.launch.yaml());
     served.host.wait("it subscribes", |seen| seen.subscribed);

@@ -48,7 +48,10 @@ pub struct Served {
 }
 
 pub fn serve(versions: Versions) -> Served {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    serve_on(TcpListener::bind("127.0.0.1:0").expect("a port"), versions)
+}
+
+pub fn serve_on(listener: TcpListener, versions: Versions) -> Served {
     let host = TestHost::default();
     let options = ServerOptions {
         versions,
@@ -84,7 +87,19 @@ pub fn serve(versions: Versions) -> Served {
     }
 }
 
+impl Seen {
+    /// Whether all events have been taken.
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
 impl TestHost {
+    /// As if nothing had been.
+    pub fn renew(&self) {
+        self.look(|seen| *seen = Seen::default());
+    }
+
     /// Waits until something is so.
     pub fn wait(&self, what: &str, so: impl Fn(&Seen) -> bool) {
         let end = Instant::now() + Duration::from_secs(30);
@@ -177,10 +192,9 @@ impl NodeEnd for TestHost {
         let mut seen = self.0.seen.lock().unwrap_or_else(|it| it.into_inner());
         let count = most.min(seen.queue.len());
         let events = seen.queue.drain(..count).collect();
-        Taken {
-            events,
-            last: seen.last && seen.queue.is_empty(),
-        }
+        let last = seen.last && seen.queue.is_empty();
+        self.0.changed.notify_all();
+        Taken { events, last }
     }
 
     fn send(&self, output: &PortName, message: Message) {

@@ -4,7 +4,9 @@
 
 mod echo;
 mod host;
+mod life;
 mod python;
+mod strangers;
 
 use host::TestHost;
 use python::Python;

@@ -52,20 +52,31 @@ impl Python {
 
     /// Starts a script as a node.
     pub fn start(&self, folder: &Path, script: &str, config: &str) -> Running {
+        let variable = ::host::process::dora::launch::VARIABLE;
+        self.run(folder, script, |command| {
+            command.env(variable, config);
+        })
+    }
+
+    /// Starts a script that knows of no daemon.
+    pub fn start_alone(&self, folder: &Path, script: &str) -> Running {
+        self.run(folder, script, |_| {})
+    }
+
+    fn run(&self, folder: &Path, script: &str, with: impl Fn(&mut Command)) -> Running {
         let file = folder.join("node.py");
         std::fs::write(&file, script).expect("a script");
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .arg(&file)
-            .env(::host::process::dora::launch::VARIABLE, config)
             .env("PYTHONUNBUFFERED", "1")
             .env("DORA_ZENOH_MULTICAST", "off")
             .env("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("python starts");
-        Running(Some(child))
+            .stderr(Stdio::piped());
+        with(&mut command);
+        Running(Some(command.spawn().expect("python starts")))
     }
 }
 
