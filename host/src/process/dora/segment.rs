@@ -11,6 +11,11 @@ use std::sync::Arc;
 /// Longest segment that is read, in bytes.
 pub const MAX_SEGMENT: usize = 1 << 30;
 
+/// How the names of nodes' segments start.
+const OF_NODES: &str = "shmem_";
+/// How the names of our own start, before the number of the process.
+const OURS: &str = "shmem_dora_";
+
 /// Where shared memory comes from.
 pub trait Segments: Send + Sync {
     /// The first `length` bytes of a node's segment.
@@ -18,6 +23,9 @@ pub trait Segments: Send + Sync {
     /// # Errors
     /// There is none of that name, or it is shorter.
     fn read(&self, name: &str, length: usize) -> io::Result<Vec<u8>>;
+
+    /// Removes a node's segment, because the node has ended without doing so. What is none of a node's stays.
+    fn remove(&self, name: &str);
 
     /// A segment that holds these bytes; none where segments cannot be made, or there is no room.
     fn create(&self, bytes: &[u8]) -> Option<Segment>;
@@ -73,13 +81,24 @@ impl Segments for SystemSegments {
         Ok(bytes)
     }
 
+    fn remove(&self, name: &str) {
+        let is_nodes = |bare: &str| bare.starts_with(OF_NODES) && !bare.starts_with(OURS);
+        if let Ok(path) = path(name)
+            && is_nodes(name.trim_start_matches('/'))
+        {
+            // Usually gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
     fn create(&self, bytes: &[u8]) -> Option<Segment> {
         use std::io::Write as _;
         // Elsewhere a file alone is no segment.
         if !cfg!(target_os = "linux") {
             return None;
         }
-        let name = format!("/shmem_dora_{}", uuid::Uuid::now_v7().simple());
+        let unique = uuid::Uuid::now_v7().simple();
+        let name = format!("/{OURS}{}_{unique}", std::process::id());
         let file = path(&name).ok()?;
         let mut out = std::fs::File::create_new(&file).ok()?;
         let owned = Owned { name, file };

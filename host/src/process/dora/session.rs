@@ -18,6 +18,8 @@ const BATCH_BYTES: usize = 4 << 20;
 const MAX_LENT: usize = 256;
 /// Most tokens that wait for a node to ask for them.
 const MAX_FREE: usize = 1 << 16;
+/// Most names of shared memory of a node's own that are remembered.
+const MAX_SEGMENTS: usize = 1024;
 /// Most connections of one node: it has at most four.
 pub const MAX_CONNECTIONS: usize = 8;
 
@@ -63,6 +65,8 @@ pub enum Action {
     EventsDropped,
     /// These deliveries are back: their shared memory may go.
     Free(Vec<DropToken>),
+    /// The node's own shared memory of these names goes, if the node has left it.
+    Unlink(Vec<String>),
     /// The node did something wrong.
     Fault(String),
     /// The node has no connection any more.
@@ -94,6 +98,8 @@ pub struct Session {
     free: Vec<DropToken>,
     outputs_done: bool,
     lent: BTreeSet<DropToken>,
+    /// The names of the node's own shared memory.
+    segments: BTreeSet<String>,
 }
 
 impl Default for Session {
@@ -109,6 +115,7 @@ impl Default for Session {
             free: Vec::new(),
             outputs_done: false,
             lent: BTreeSet::new(),
+            segments: BTreeSet::new(),
         }
     }
 }
@@ -174,7 +181,13 @@ impl Session {
                         out.push(Action::Fault(text));
                     }
                 }
-                self.free.extend(sent.token);
+                if let Some((token, segment)) = sent.token {
+                    self.free.push(token);
+                    // Reused for many messages.
+                    if self.segments.len() < MAX_SEGMENTS {
+                        self.segments.insert(segment);
+                    }
+                }
                 // A node that does not ask has forgotten them.
                 self.free.truncate(MAX_FREE);
                 self.answer_drops(out);
@@ -347,6 +360,10 @@ impl Session {
             let lent = std::mem::take(&mut self.lent);
             if !lent.is_empty() {
                 out.push(Action::Free(lent.into_iter().collect()));
+            }
+            if !self.segments.is_empty() {
+                let segments = std::mem::take(&mut self.segments);
+                out.push(Action::Unlink(segments.into_iter().collect()));
             }
             out.push(Action::Detached);
         }

@@ -210,6 +210,8 @@ impl Segments for Without {
         Err(std::io::ErrorKind::NotFound.into())
     }
 
+    fn remove(&self, _: &str) {}
+
     fn create(&self, _: &[u8]) -> Option<Segment> {
         None
     }
@@ -278,9 +280,21 @@ fn shared_memory_goes_with_its_last_holder() {
     assert!(SystemSegments.read(&name, 4).is_err());
     let other = segment.clone();
     drop(segment);
+    // It is no node's.
+    SystemSegments.remove(&name);
     assert!(SystemSegments.read(&name, 3).is_ok());
     drop(other);
     assert!(SystemSegments.read(&name, 3).is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn shared_memory_that_a_node_has_left_is_removed() {
+    let name = format!("/shmem_{}", Uuid::now_v7().simple());
+    let file = format!("/dev/shm{name}");
+    std::fs::write(&file, [1]).expect("a file");
+    SystemSegments.remove(&name);
+    assert!(!std::path::Path::new(&file).exists());
 }
 
 fn launch() -> Launch {

@@ -60,8 +60,8 @@ pub struct Sent {
     pub output: PortName,
     /// The message, or why its bytes are none.
     pub message: Result<Message, String>,
-    /// What its sender calls the shared memory it came in, which nobody needs any more.
-    pub token: Option<DropToken>,
+    /// What its sender calls the shared memory it came in, which nobody needs any more, and the memory's name.
+    pub token: Option<(DropToken, String)>,
 }
 
 /// What a node is answered.

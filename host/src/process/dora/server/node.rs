@@ -129,6 +129,7 @@ impl Node {
             Action::OutputsDone => self.end.outputs_done(),
             Action::EventsDropped => self.end.events_dropped(),
             Action::Free(tokens) => state.lent.retain(|token, _| !tokens.contains(token)),
+            Action::Unlink(names) => self.unlink(&names),
             Action::Fault(text) => self.end.fault(&text),
             Action::Detached => {
                 state.detached = true;
@@ -190,6 +191,12 @@ impl Node {
                 let again = Event::Request(connection, NodeRequest::NextEvent { released });
                 more.extend(state.session.handle(again));
             }
+        }
+    }
+
+    fn unlink(&self, names: &[String]) {
+        if let Some(shared) = self.shared.upgrade() {
+            names.iter().for_each(|name| shared.segments.remove(name));
         }
     }
 
@@ -259,6 +266,8 @@ impl Segments for Inline {
     fn read(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    fn remove(&self, _: &str) {}
 
     fn create(&self, _: &[u8]) -> Option<Segment> {
         None

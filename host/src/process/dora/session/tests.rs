@@ -34,7 +34,7 @@ fn sent(token: Option<DropToken>) -> NodeRequest {
     NodeRequest::Send(Sent {
         output: "out".parse().expect("a name"),
         message: Ok(message()),
-        token,
+        token: token.map(|token| (token, "/shmem_1".to_owned())),
     })
 }
 
@@ -196,6 +196,12 @@ fn a_senders_shared_memory_is_free_as_soon_as_it_was_read() {
             (
                 request(CONTROL, sent(Some(token(6)))),
                 &["send out", "2 drops 6"],
+            ),
+            (Event::Closed(EVENTS), &[]),
+            (Event::Closed(DROPS), &[]),
+            (
+                Event::Closed(CONTROL),
+                &["Unlink([\"/shmem_1\"])", "Detached"],
             ),
         ],
     );

@@ -82,7 +82,7 @@ fn sent(reader: &mut Reader<'_>, segments: &dyn Segments) -> Result<Sent, Malfor
         Some(0) => Ok(Buffer::from(reader.bytes()?)),
         Some(1) => {
             let (name, length) = (reader.text()?, reader.size()?);
-            token = Some(DropToken(reader.uuid()?));
+            token = Some((DropToken(reader.uuid()?), excerpt(name)));
             segments
                 .read(name, length)
                 .map(Buffer::from)
