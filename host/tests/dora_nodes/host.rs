@@ -87,13 +87,6 @@ pub fn serve_on(listener: TcpListener, versions: Versions) -> Served {
     }
 }
 
-impl Seen {
-    /// Whether all events have been taken.
-    pub fn is_idle(&self) -> bool {
-        self.queue.is_empty()
-    }
-}
-
 impl TestHost {
     /// As if nothing had been.
     pub fn renew(&self) {
