@@ -111,6 +111,10 @@ fn lower_modules_do_not_name_higher_ones() {
         ("coordinator", &["crate::engine", "crate::daemon"]),
         ("daemon", &["crate::coordinator"]),
         (
+            "client",
+            &["crate::coordinator", "crate::daemon", "crate::engine"],
+        ),
+        (
             "sys",
             &[
                 "crate::descriptor",

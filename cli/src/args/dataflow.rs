@@ -29,7 +29,7 @@ pub struct StartArgs {
     /// A name for the dataflow, unique among the running ones.
     #[arg(long, short)]
     pub name: Option<String>,
-    /// Stay until the dataflow ends, and show its lines.
+    /// Stay until the dataflow ends, and show its lines. Ctrl-C stops the dataflow; if this command is killed, it goes on.
     #[arg(long, conflicts_with = "detach")]
     pub attach: bool,
     /// Leave when it runs.

@@ -4,7 +4,7 @@ use super::client;
 use super::lines::{Lines, Split};
 use crate::args::LogsArgs;
 use eyre::Result;
-use host::client::LogsWanted;
+use host::client::{LogEvent, LogsWanted};
 use host::control::Target;
 use host::logs::{Format, Times};
 use std::process::ExitCode;
@@ -42,6 +42,10 @@ pub fn run(args: &LogsArgs) -> Result<ExitCode> {
         }
         if let Some(mut stream) = logs.stream {
             while let Some(event) = stream.next().await {
+                if matches!(event, LogEvent::Gone { .. } | LogEvent::NoCoordinator(_)) {
+                    // These are not all lines.
+                    code = ExitCode::FAILURE;
+                }
                 lines.take(event)?;
             }
         }

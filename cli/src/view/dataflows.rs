@@ -2,7 +2,7 @@
 
 use super::{ended, reach, time};
 use crate::table::Table;
-use host::control::{DataflowSummary, Ended, Phase, Reach};
+use host::control::{DataflowSummary, Ended, NodeEnd, Phase, Reach};
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
@@ -72,6 +72,8 @@ pub fn outcome(ended: &Ended) -> &'static str {
         Ended { error: Some(_), .. } => "not started",
         ended if ended.is_failure() => "failed",
         Ended { stopped: true, .. } => "stopped",
+        // Nobody has asked for it, but a daemon was told to end.
+        ended if ended.rows.iter().any(|row| row.end == NodeEnd::Stopped) => "stopped",
         _ => "finished",
     }
 }
@@ -133,6 +135,9 @@ uuid                                  name    status   nodes             machine
         let mut ended = samples::ended();
         assert_eq!(outcome(&ended), "failed");
         ended.rows.retain(|row| !row.end.is_failure());
+        // Its daemon was told to end.
+        assert_eq!(outcome(&ended), "stopped");
+        ended.rows.retain(|row| row.end == NodeEnd::Finished);
         assert_eq!(outcome(&ended), "finished");
         ended.stopped = true;
         assert_eq!(outcome(&ended), "stopped");

@@ -120,7 +120,7 @@ fn a_port_that_is_taken_is_named_with_the_way_to_another() {
     let place = Place::new();
     let run = place.dora(&["coordinator", "--port", &port.to_string()]);
     let expected = format!(
-        "error: port {port} of 127.0.0.1 is taken by another program; choose another port, or end that one: `--port N` \
+        "error: port {port} of 127.0.0.1 is taken by another program; end that one, or choose another port: `--port N` \
          chooses one, `--port 0` takes any that is free\n"
     );
     assert_run(&place, &run, 1, "", &expected);

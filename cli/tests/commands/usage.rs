@@ -60,13 +60,14 @@ fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[test]
-fn an_error_has_a_backtrace_when_it_is_asked_for() {
-    let place = Place::new();
+fn an_error_has_a_backtrace_when_all_of_it_is_asked_for() {
+    // Many have it set to 1, for panics.
+    let place = Place::new().with_env("RUST_BACKTRACE", "1");
     let args = ["new", "match", "--kind", "plugin"];
     let plain = place.dora(&args);
     let message = "error: `match` is a keyword of Rust; use another name, such as `match-node`\n";
     assert_run(&place, &plain, 1, "", message);
-    let place = place.with_env("RUST_BACKTRACE", "1");
+    let place = place.with_env("RUST_BACKTRACE", "full");
     let traced = place.dora(&args);
     assert!(
         traced.stderr.starts_with(message) && traced.stderr.contains("Stack backtrace:"),

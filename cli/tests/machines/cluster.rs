@@ -21,7 +21,11 @@ pub struct Cluster {
     // Before the folder: what runs in it ends first.
     daemons: BTreeMap<String, Background>,
     coordinator: Option<Background>,
+    /// Where the coordinator listens, if not on loopback.
+    host: Option<String>,
     port: u16,
+    /// What the commands of a folder are begun with, such as what puts them into a network of their own.
+    prefixes: BTreeMap<String, Vec<String>>,
     folder: TempDir,
 }
 
@@ -35,8 +39,21 @@ impl Cluster {
         Self {
             daemons: BTreeMap::new(),
             coordinator: None,
+            host: None,
             port: 0,
+            prefixes: BTreeMap::new(),
             folder,
+        }
+    }
+
+    /// As [`Cluster::without_coordinator`], for a coordinator at this address, with the commands of each of these folders
+    /// begun with these words.
+    #[cfg(target_os = "linux")]
+    pub fn elsewhere(host: &str, prefixes: BTreeMap<String, Vec<String>>) -> Self {
+        Self {
+            host: Some(host.to_owned()),
+            prefixes,
+            ..Self::without_coordinator()
         }
     }
 
@@ -85,9 +102,10 @@ impl Cluster {
         self.port
     }
 
-    /// `127.0.0.1` and the port of the coordinator.
+    /// The address and the port of the coordinator.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        let host = self.host.as_deref().unwrap_or("127.0.0.1");
+        format!("{host}:{}", self.port)
     }
 
     /// Writes a file into the folder that commands run in.
@@ -101,7 +119,16 @@ impl Cluster {
 
     /// `dora` with these arguments in a folder of the test, to be run. Nothing of the user's own is used.
     pub fn command(&self, folder: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dora"));
+        let program = env!("CARGO_BIN_EXE_dora");
+        let prefix = self.prefixes.get(folder).map_or(&[][..], Vec::as_slice);
+        let mut command = match prefix {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         command.current_dir(self.path().join(folder)).args(args);
         command
             .env("DORA_COORDINATOR_PORT", self.port.to_string())
@@ -112,6 +139,9 @@ impl Cluster {
             .env_remove("DORA_COORDINATOR_ADDR")
             .env_remove("DORA_OUT_DIR")
             .env_remove("RUST_LOG");
+        if let Some(host) = &self.host {
+            command.env("DORA_COORDINATOR_ADDR", host);
+        }
         command
     }
 
@@ -248,15 +278,30 @@ fn lasting_port() -> u16 {
     }
 }
 
-/// The example of the tutorial, with the plugins that the tests build.
+/// The example of the tutorial, with the plugins that the tests build, and with longer queues: on a busy machine a
+/// thread may not run for a tenth of a second, and ten messages are all that wait by default.
 pub fn example() -> String {
+    let text = plain_example();
+    let long = |text: String, input: &str, source: &str| {
+        let plain = format!("{input}: {source}\n");
+        assert!(text.contains(&plain), "{text}");
+        text.replace(
+            &plain,
+            &format!("{input}: {{source: {source}, queue_size: 200}}\n"),
+        )
+    };
+    let text = long(text, "random", "rust-node/random");
+    long(text, "message", "rust-status-node/status")
+}
+
+fn plain_example() -> String {
     plugins::descriptor("examples/multiple-daemons/dataflow.yml")
 }
 
-/// The same, sending so many numbers.
+/// The example as it stands, sending so many numbers.
 pub fn example_of(count: u64) -> String {
     let config = format!("outputs:\n      - random\n    config: {{count: {count}}}\n");
-    let text = example().replace("outputs:\n      - random\n", &config);
+    let text = plain_example().replace("outputs:\n      - random\n", &config);
     assert!(text.contains("config:"), "{text}");
     text
 }
@@ -264,6 +309,13 @@ pub fn example_of(count: u64) -> String {
 /// The same, going on until it is stopped.
 pub fn endless() -> String {
     example_of(1_000_000)
+}
+
+/// As [`endless`], with the sink on A, and the others on B: A reads what B sends.
+pub fn reversed() -> String {
+    let swapped = endless().replace("machine: A", "machine: @");
+    let swapped = swapped.replace("machine: B", "machine: A");
+    swapped.replace("machine: @", "machine: B")
 }
 
 /// Checks that a command has failed by the user's mistake: status 1, an error with these parts, no trace of the program's

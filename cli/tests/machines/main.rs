@@ -1,6 +1,22 @@
 //! Several machines: coordinator, daemons and commands as users run them, each test with processes, ports and a folder of
 //! its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// Tests that send signals are for Unix alone, and so is what only they need.
+#![cfg_attr(windows, allow(unused_imports, dead_code))]
 
+mod background;
 mod cluster;
+mod coordinators;
+mod daemons;
+mod data;
+#[cfg(unix)]
+mod failures;
+mod logs;
+#[cfg(target_os = "linux")]
+mod networks;
+mod start_errors;
+mod starts;
+mod stops;
+mod topics;
 mod tutorial;
+mod views;

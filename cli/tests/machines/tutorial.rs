@@ -31,6 +31,17 @@ fn every_message_arrives() {
     cluster.connected("A");
     cluster.start_daemon("B", &[]);
     cluster.connected("B");
+    // On a busy machine a thread may not run for longer than the ten messages that wait by default: what is lost then is
+    // counted, and the next time nothing is.
+    let lossless = (0..5).any(|_| lost(&cluster) == 0);
+    assert!(lossless, "{cluster}");
+    assert_eq!(printed(cluster.daemon("A")), 0, "{cluster}");
+}
+
+/// Starts the dataflow, and waits for its end: how many of the 100 messages were lost, by the count of those who lost
+/// them. All others have arrived.
+fn lost(cluster: &Cluster) -> u64 {
+    let before = printed(cluster.daemon("B"));
     let port = cluster.port().to_string();
     let start = cluster.background(&[
         "start",
@@ -40,25 +51,41 @@ fn every_message_arrives() {
         "--coordinator-port",
         &port,
     ]);
-    let run = start.end(DEADLINE);
-    let uuid = run.success().trim().to_owned();
+    let uuid = start.end(DEADLINE).success().trim().to_owned();
     let ended = cluster.until_status(&uuid, "finished");
-    let rows = &ended["ended"]["nodes"];
-    let row = |index: usize| {
-        let row = &rows[index];
-        (
-            row["node"].as_str(),
-            row["machine"].as_str(),
-            row["received"].as_u64(),
-            row["sent"].as_u64(),
-            row["dropped"].as_u64(),
-        )
+    let rows = ended["ended"]["nodes"].as_array().expect("rows");
+    let nodes: Vec<_> = rows
+        .iter()
+        .map(|row| (row["node"].as_str(), row["machine"].as_str()))
+        .collect();
+    let expected = [
+        ("rust-node", "A"),
+        ("rust-status-node", "A"),
+        ("rust-sink", "B"),
+    ];
+    assert_eq!(
+        nodes,
+        expected.map(|(node, machine)| (Some(node), Some(machine)))
+    );
+    let number = |row: usize, key: &str| {
+        ended["ended"]["nodes"][row][key]
+            .as_u64()
+            .expect("a number")
     };
-    let found: Vec<_> = (0..3).map(row).collect();
-    assert_eq!(found[0].0, Some("rust-node"), "{rows:#}");
-    assert_eq!(found.len(), 3);
-    assert_eq!(printed(cluster.daemon("B")), 100, "{cluster}");
-    assert_eq!(printed(cluster.daemon("A")), 0, "{cluster}");
+    assert_eq!(number(0, "sent"), 100, "{ended:#}");
+    let arrived = number(2, "received");
+    // Those of its timer count, too.
+    let lost = number(1, "dropped") + number(2, "dropped");
+    assert!(
+        arrived <= 100 && arrived + lost >= 100,
+        "{ended:#}\n{cluster}"
+    );
+    assert_eq!(
+        (printed(cluster.daemon("B")) - before) as u64,
+        arrived,
+        "{cluster}"
+    );
+    100 - arrived
 }
 
 fn printed(daemon: &Background) -> usize {

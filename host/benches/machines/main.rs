@@ -17,7 +17,7 @@ mod table;
 use std::time::Duration;
 use table::Row;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
@@ -36,8 +36,8 @@ const FLOODS: [(usize, u64); 3] = [(8, 1_000_000), (4 * KIB, 200_000), (4 * MIB,
 /// From this size on there is shared memory.
 const SHARED_FROM: usize = 400 * KIB;
 /// How long one round of one row takes, and how many messages it has at least.
-const ROUND: Duration = Duration::from_secs(1);
-const LEAST: u64 = 80;
+const ROUND: Duration = Duration::from_millis(600);
+const LEAST: u64 = 40;
 
 /// Which way messages go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

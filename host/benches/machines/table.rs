@@ -92,16 +92,19 @@ impl Row {
 }
 
 pub fn print(rows: &[Row]) {
-    println!("| what | size | way | p50 us | p99 us | messages/s | lost | two daemons / this |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| what | size | way | p10 us | p50 us | p99 us | messages/s | lost | two daemons / this |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows.iter().filter(|row| !row.rounds.is_empty()) {
         let ours = rows.iter().find(|ours| ours.is_ours_of(row));
         let figures = match row.is_flood() {
-            true => format!("| | {}", thousands(median(row.figures()))),
+            true => format!(" | | | {}", thousands(median(row.figures()))),
             false => {
                 let mut times: Vec<_> = row.rounds.iter().flat_map(counted).collect();
-                let p50 = percentile(&mut times, 50);
-                format!("{p50:.1} | {:.1} | ", percentile(&mut times, 99))
+                let of = |percent| percentile(&mut times, percent);
+                let [p10, p50, p99] = [10, 50, 99].map(of);
+                format!("{p10:.1} | {p50:.1} | {p99:.1} | ")
             }
         };
         println!(

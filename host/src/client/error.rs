@@ -52,7 +52,7 @@ impl fmt::Display for AskError {
             ),
             Self::Silent { coordinator, .. } => write!(
                 f,
-                "the coordinator at {coordinator} is gone: it has ended, or is cut off; dataflows go on without it, start \
+                "the coordinator at {coordinator} is gone: it has ended, hangs or is cut off; dataflows go on without it, start \
                  it again with `dora coordinator --port {}`",
                 coordinator.port
             ),

@@ -3,7 +3,7 @@
 //! Invariant: looking on never slows the dataflow: whatever is not read in time is dropped here or on the way, and counted.
 
 use super::queue::{Queue, Taken};
-use super::{Client, DaemonError, TapFailure};
+use super::{AskError, Client, DaemonError, TapFailure};
 use crate::codec;
 use crate::control::{DaemonReply, DaemonRequest, RequestId, TapError, TapRequest, TopicSummary};
 use crate::ids::PortName;
@@ -44,6 +44,8 @@ pub enum TapEvent {
     Gone(DaemonError),
     /// The daemon refuses to go on: the stream ends.
     Refused(TapError),
+    /// The coordinator does not answer any more, and all messages come by way of it: the stream ends.
+    NoCoordinator(AskError),
 }
 
 /// Messages as they come. Dropping it ends it.
@@ -141,22 +143,37 @@ impl Client {
         let prolonging = async {
             loop {
                 sleep(PROLONG).await;
-                if let Err(failure) = self.tap_again(topic, request).await {
-                    return failure;
+                // Without the coordinator no daemon is reached, which is no fault of the daemon's.
+                let (again, asked) = tokio::join!(self.tap_again(topic, request), self.status());
+                match (again, asked) {
+                    (Ok(()), _) => {}
+                    (Err(failure @ DaemonError::Refused(_)), _) | (Err(failure), Ok(_)) => {
+                        return ended_by(failure);
+                    }
+                    (Err(_), Err(error)) => return Some(TapEvent::NoCoordinator(error)),
                 }
             }
         };
         tokio::select! {
             biased;
             () = ended.notified() => {}
-            failure = prolonging => match failure {
-                DaemonError::Refused(TapError::NotRunning { .. }) => {}
-                DaemonError::Refused(error) => queue.push(TapEvent::Refused(error), 0),
-                failure => queue.push(TapEvent::Gone(failure), 0),
-            },
+            last = prolonging => {
+                if let Some(last) = last {
+                    queue.push(last, 0);
+                }
+            }
         }
         drop(reader);
         queue.close();
+    }
+}
+
+/// What the stream ends with; nothing when the node has ended.
+fn ended_by(failure: DaemonError) -> Option<TapEvent> {
+    match failure {
+        DaemonError::Refused(TapError::NotRunning { .. }) => None,
+        DaemonError::Refused(error) => Some(TapEvent::Refused(error)),
+        failure => Some(TapEvent::Gone(failure)),
     }
 }
 

@@ -5,20 +5,21 @@
 //! for them. Absent: decisions.
 
 use super::disk::Disk;
+use super::ears::{Ears, Incoming};
 use super::event::{Action, Event};
 use super::news::News;
 use super::state::State;
 use crate::control::{
-    CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
-    DaemonRequest, Epoch, Fault, Hello, PROTOCOL, Role, SendId, Timing,
+    CallId, ClientReply, CoordinatorReply, DaemonReply, DaemonRequest, Epoch, Hello, PROTOCOL,
+    Role, SendId, Timing,
 };
 use crate::ids::MachineId;
-use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError, Served, Token, Watch};
+use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -28,6 +29,8 @@ const WAITING: usize = 256;
 const LEAVING: usize = 512;
 /// The loop rests at least so long between two looks at the clock.
 const REST: Duration = Duration::from_millis(1);
+/// After a connection has come back, so long until what was declared can be declared anew.
+const RENEWAL: Duration = Duration::from_millis(300);
 /// At the end, answers have so long to leave, and then the network to close.
 const FAREWELL: Duration = Duration::from_millis(1_000);
 
@@ -48,8 +51,7 @@ pub struct Options {
 /// A coordinator that listens. It answers once it runs.
 #[derive(Debug)]
 pub struct Coordinator {
-    /// Take queries and watch tokens while they live.
-    ears: (Served, Served, Watch, Token),
+    ears: Ears,
     link: Link,
     port: u16,
     timing: Timing,
@@ -58,13 +60,6 @@ pub struct Coordinator {
     /// News from before it ran.
     early: Vec<News>,
     incoming: mpsc::Receiver<Incoming>,
-}
-
-/// What the link's threads hand over.
-enum Incoming {
-    Client(Result<ClientRequest, Fault>, Call),
-    Daemon(Result<CoordinatorRequest, Fault>, Call),
-    TokenGone(MachineId, Epoch),
 }
 
 impl Coordinator {
@@ -96,7 +91,7 @@ impl Coordinator {
         };
         let refused = |error: LinkError| OpenError::Engine(error.to_string());
         let (sender, incoming) = mpsc::channel(WAITING);
-        let ears = listen(&link, epoch, sender).map_err(refused)?;
+        let ears = Ears::open(&link, epoch, sender).map_err(refused)?;
         Ok(Self {
             ears,
             link,
@@ -134,6 +129,9 @@ impl Coordinator {
         } = self;
         early.into_iter().for_each(&mut news);
         let mut driver = Driver {
+            again: link.reconnections(),
+            renewal: None,
+            ears,
             link,
             timing,
             state,
@@ -148,36 +146,16 @@ impl Coordinator {
             exited: false,
         };
         driver.run(incoming, shutdown).await;
-        driver.end(ears).await;
+        driver.end().await;
     }
-}
-
-fn listen(
-    link: &Link,
-    epoch: Epoch,
-    sender: mpsc::Sender<Incoming>,
-) -> Result<(Served, Served, Watch, Token), LinkError> {
-    // A query that finds no room is dropped, which tells its asker so.
-    let (clients, daemons, tokens) = (sender.clone(), sender.clone(), sender);
-    let for_clients = link.serve(&Key::for_clients(), "request", move |request, call| {
-        let _ = clients.try_send(Incoming::Client(request, call));
-    })?;
-    let for_daemons = link.serve(&Key::for_daemons(), "report", move |request, call| {
-        let _ = daemons.try_send(Incoming::Daemon(request, call));
-    })?;
-    let watch = link.watch(move |change| {
-        if let Change::Gone(Member::Daemon(machine, epoch)) = change {
-            // Its silence will tell the same.
-            let _ = tokens.try_send(Incoming::TokenGone(machine, epoch));
-        }
-    })?;
-    // Last: whoever sees it may ask at once.
-    let token = link.show(&Member::Coordinator(epoch))?;
-    Ok((for_clients, for_daemons, watch, token))
 }
 
 /// The loop and what it holds.
 struct Driver<N> {
+    ears: Ears,
+    again: watch::Receiver<u64>,
+    /// When it makes itself known to daemons anew.
+    renewal: Option<Instant>,
     link: Link,
     timing: Timing,
     state: State,
@@ -225,6 +203,17 @@ impl<N: FnMut(News)> Driver<N> {
                         None
                     }
                 },
+                Ok(()) = self.again.changed() => {
+                    self.renewal = Some(Instant::now() + RENEWAL);
+                    None
+                }
+                () = until(self.renewal) => {
+                    self.renewal = None;
+                    // A link that was closed is the end, of which whoever closed it knows.
+                    let _ = self.link.renew_greeting();
+                    let _ = self.ears.declare(&self.link);
+                    None
+                }
                 () = until(due) => Some(Event::Time),
             };
         }
@@ -235,7 +224,17 @@ impl<N: FnMut(News)> Driver<N> {
         let call_id = CallId(self.next_call);
         self.next_call += 1;
         match incoming {
-            Incoming::TokenGone(machine, epoch) => Some(Event::TokenGone { machine, epoch }),
+            Incoming::Token(change) => match change {
+                Change::Gone(Member::Daemon(machine, epoch)) => {
+                    Some(Event::TokenGone { machine, epoch })
+                }
+                Change::Appeared(Member::Daemon(machine, epoch)) => {
+                    Some(Event::TokenSeen { machine, epoch })
+                }
+                Change::Gone(Member::Coordinator(_)) | Change::Appeared(Member::Coordinator(_)) => {
+                    None
+                }
+            },
             Incoming::Client(Ok(request), call) => {
                 self.clients.insert(call_id, call);
                 Some(Event::Client {
@@ -333,14 +332,14 @@ impl<N: FnMut(News)> Driver<N> {
     }
 
     /// Lets the last answers leave, and closes the network.
-    async fn end(mut self, ears: (Served, Served, Watch, Token)) {
+    async fn end(mut self) {
         self.sent.abort_all();
         // Whoever does not take its answer in time gets none.
         let _ = timeout(FAREWELL, async {
             while self.answers.join_next().await.is_some() {}
         })
         .await;
-        drop(ears);
+        drop(self.ears);
         let _ = timeout(FAREWELL, self.link.close()).await;
     }
 }

@@ -44,6 +44,13 @@ pub enum Event {
         /// The life that ended or was cut off.
         epoch: Epoch,
     },
+    /// A daemon's liveliness token has appeared.
+    TokenSeen {
+        /// Its machine.
+        machine: MachineId,
+        /// Its life.
+        epoch: Epoch,
+    },
     /// The coordinator is to end (Ctrl-C); the second time, at once.
     Shutdown {
         /// Whether dataflows are stopped before; else they go on.

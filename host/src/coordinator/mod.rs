@@ -10,6 +10,7 @@ mod client;
 mod dataflow;
 mod disk;
 mod driver;
+mod ears;
 mod ending;
 mod event;
 mod folder;

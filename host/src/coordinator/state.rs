@@ -131,7 +131,8 @@ impl State {
             Event::Daemon { call, request } => self.daemon(call, request, now, &mut out),
             Event::Answered { send, reply } => self.answered(send, Some(reply), now, &mut out),
             Event::Unanswered { send } => self.answered(send, None, now, &mut out),
-            Event::TokenGone { machine, epoch } => self.token_gone(&machine, epoch),
+            Event::TokenGone { machine, epoch } => self.suspect(&machine, epoch, true),
+            Event::TokenSeen { machine, epoch } => self.suspect(&machine, epoch, false),
             Event::Shutdown { stop_dataflows } => self.shutdown(stop_dataflows, now, &mut out),
             Event::Time => {}
         }
@@ -179,10 +180,10 @@ impl State {
         }
     }
 
-    fn token_gone(&mut self, machine: &MachineId, epoch: Epoch) {
+    fn suspect(&mut self, machine: &MachineId, epoch: Epoch, suspect: bool) {
         let known = self.machines.get_mut(machine);
         if let Some(known) = known.filter(|known| known.epoch == epoch) {
-            known.suspect = true;
+            known.suspect = suspect;
         }
     }
 

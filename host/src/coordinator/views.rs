@@ -19,7 +19,10 @@ impl State {
         let over = self.ledger.shown();
         let over = over.filter(|record| !self.live.contains_key(&record.ended.dataflow));
         let live = self.live.values().map(|dataflow| self.summary(dataflow));
-        let mut list: Vec<DataflowSummary> = over.map(summary_of_record).chain(live).collect();
+        let mut list: Vec<DataflowSummary> = over
+            .map(|record| self.summary_of_record(record))
+            .chain(live)
+            .collect();
         list.sort_by_key(|summary| summary.dataflow);
         list
     }
@@ -29,7 +32,14 @@ impl State {
             .node_states(dataflow)
             .map(|(.., state, _)| state)
             .collect();
-        let count = |wanted: fn(&NodeState) -> bool| states.iter().filter(|it| wanted(it)).count();
+        // A daemon that has not had the time to say what it runs has not failed.
+        let recovers = dataflow.phase == Phase::Recovering;
+        let failed = |state: &&NodeState| match state {
+            NodeState::Unreachable => !recovers,
+            NodeState::Ended(end) => end.is_failure(),
+            _ => false,
+        };
+        let running = states.iter().filter(|it| **it == NodeState::Running);
         let shares = dataflow.shares.iter();
         DataflowSummary {
             dataflow: dataflow.id(),
@@ -39,21 +49,59 @@ impl State {
                 .map(|(machine, share)| (machine.clone(), self.reach(machine, share)))
                 .collect(),
             nodes: states.len(),
-            running: count(|state| matches!(state, NodeState::Running)),
-            failed: count(|state| match state {
-                NodeState::Unreachable => true,
-                NodeState::Ended(end) => end.is_failure(),
-                _ => false,
-            }),
+            running: running.count(),
+            failed: states.iter().filter(failed).count(),
             ended: None,
         }
     }
 
     fn reach(&self, machine: &MachineId, share: &Share) -> Reach {
-        let known = self.machines.get(machine);
-        match known.filter(|known| known.epoch == share.epoch) {
-            Some(known) => known.reach(),
-            None => Reach::Lost,
+        match self.machines.get(machine) {
+            Some(known) if known.epoch == share.epoch => known.reach(),
+            // What has ended there is known, and nothing is lost with the machine.
+            _ if share.stage().is_some_and(Stage::is_ended) => Reach::Connected,
+            Some(_) => Reach::Lost,
+            None => self.unheard_of(),
+        }
+    }
+
+    /// What is to be thought of a machine whose daemon has not registered: at first it may be about to.
+    fn unheard_of(&self) -> Reach {
+        match self.is_recovering() {
+            true => Reach::Suspect,
+            false => Reach::Lost,
+        }
+    }
+
+    fn summary_of_record(&self, record: &Record) -> DataflowSummary {
+        let ended = &record.ended;
+        let reach = |machine: &MachineId| match ended.unreachable.contains(machine) {
+            true if record.is_over() => Reach::Lost,
+            true => self.unheard_of(),
+            false => Reach::Connected,
+        };
+        let awaited = !record.is_over() && self.is_recovering();
+        let failed = ended.rows.iter().filter(|row| row.end.is_failure());
+        DataflowSummary {
+            dataflow: ended.dataflow,
+            name: ended.name.clone(),
+            phase: match record.standing {
+                Standing::Runs => Phase::Recovering,
+                Standing::Ending => Phase::Stopping,
+                Standing::Over => Phase::Ended,
+            },
+            machines: ended
+                .machines
+                .iter()
+                .map(|machine| (machine.clone(), reach(machine)))
+                .collect(),
+            nodes: ended.rows.len(),
+            running: 0,
+            failed: match awaited {
+                true => 0,
+                false => failed.count(),
+            },
+            ended: record.is_over().then(|| ended.clone()),
         }
     }
 
@@ -76,6 +124,8 @@ impl State {
                 }),
                 _ if reach == Reach::Lost && !ended => NodeState::Unreachable,
                 Some(told) => told.state.clone(),
+                // Its daemon has not said what it runs.
+                None if dataflow.phase == Phase::Recovering => NodeState::Unreachable,
                 None => NodeState::Starting,
             };
             Some((&node.id, machine, state, restarts))
@@ -219,29 +269,4 @@ fn readers(dataflow: &Dataflow, sender: &NodeId, output: &str) -> Vec<TopicReade
         }
     }
     readers
-}
-
-fn summary_of_record(record: &Record) -> DataflowSummary {
-    let ended = &record.ended;
-    let reach = |machine: &MachineId| match ended.unreachable.contains(machine) {
-        true => Reach::Lost,
-        false => Reach::Connected,
-    };
-    let machines = ended.machines.iter();
-    DataflowSummary {
-        dataflow: ended.dataflow,
-        name: ended.name.clone(),
-        phase: match record.standing {
-            Standing::Runs => Phase::Recovering,
-            Standing::Ending => Phase::Stopping,
-            Standing::Over => Phase::Ended,
-        },
-        machines: machines
-            .map(|machine| (machine.clone(), reach(machine)))
-            .collect(),
-        nodes: ended.rows.len(),
-        running: 0,
-        failed: ended.rows.iter().filter(|row| row.end.is_failure()).count(),
-        ended: record.is_over().then(|| ended.clone()),
-    }
 }

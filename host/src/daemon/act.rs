@@ -99,8 +99,8 @@ impl Daemon {
             Action::CloseInputs { dataflow, inputs } => {
                 self.order(dataflow, FlowOrder::CloseInputs(inputs));
             }
-            Action::ForgetReaders { dataflow, machine } => {
-                self.order(dataflow, FlowOrder::Forget(machine));
+            Action::PeerLost { dataflow, machine } => {
+                self.order(dataflow, FlowOrder::PeerLost(machine));
             }
             Action::Tap(request) => self.tap(request),
             Action::Untap(tap) => self.parts.tapping.remove(tap),
@@ -146,8 +146,17 @@ impl Daemon {
     }
 
     fn serve(&mut self, coordinator: Epoch, news: &mut impl FnMut(News)) -> Result<(), LinkError> {
-        // Anew each time: after a connection was lost and has come back, what was declared before may not be known at the
-        // other end. The old goes first, or nothing would be declared.
+        self.declare()?;
+        if self.parts.connected.replace(coordinator) != Some(coordinator) {
+            news(News::Connected(self.coordinator.clone()));
+        }
+        Ok(())
+    }
+
+    /// Takes requests and shows the token. Anew each time: after a connection was lost and has come back, what was declared
+    /// before may not be known at the other end.
+    pub(super) fn declare(&mut self) -> Result<(), LinkError> {
+        // The old goes first, or nothing would be declared.
         self.parts.served = None;
         let key = Key::at_daemon(&self.machine, self.epoch);
         let inbox = self.inbox.0.clone();
@@ -162,9 +171,6 @@ impl Daemon {
             })?;
         let token = self.link.show(&self.me())?;
         self.parts.served = Some((served, token));
-        if self.parts.connected.replace(coordinator) != Some(coordinator) {
-            news(News::Connected(self.coordinator.clone()));
-        }
         Ok(())
     }
 
@@ -263,7 +269,6 @@ impl Daemon {
             }
             Note::Expired(dataflow) => News::Expired(dataflow),
             Note::Stuck(dataflow) => News::Stuck(dataflow),
-            Note::PeerLost(machine) => News::PeerLost(machine),
             Note::Unheard(dataflow) => News::Unheard(dataflow),
         });
     }

@@ -12,13 +12,12 @@ use super::latest::Latest;
 use super::local_port::LocalPort;
 use super::news::{News, RunError};
 use super::options::{OpenError, Options};
-use super::renewal::renewal;
 use super::state::State;
 use super::tapping;
 use crate::control::{CallId, DaemonRequest, Epoch};
 use crate::engine::Probe;
 use crate::ids::{DataflowId, MachineId};
-use crate::link::{Address, Call, Change, Link, LinkError, MeetError, Member, Sender};
+use crate::link::{Address, Call, Change, Link, LinkError, MeetError, Member, Sender, renewal};
 use crate::logs::LogHub;
 use std::path::Path;
 use std::sync::Arc;
@@ -214,6 +213,9 @@ impl Daemon {
             In::Renewal => {
                 // Where the network is closed, the next query says so.
                 let _ = self.watch();
+                if self.parts.served.is_some() {
+                    let _ = self.declare();
+                }
                 None
             }
             In::Flow(dataflow, FlowNews::Probe(probe)) => {

@@ -161,8 +161,9 @@ pub enum Action {
         /// Nodes and their inputs.
         inputs: Vec<(NodeId, PortName)>,
     },
-    /// Let no sender wait for the readers on a machine that is not heard of any more.
-    ForgetReaders {
+    /// A machine of the dataflow is not heard of any more: no sender is to wait for its readers, and the dataflow's log is to
+    /// say so.
+    PeerLost {
         /// The dataflow.
         dataflow: DataflowId,
         /// The machine.
@@ -193,8 +194,6 @@ pub enum Note {
     Expired(DataflowId),
     /// A dataflow's nodes did not end although they were abandoned.
     Stuck(DataflowId),
-    /// A machine is not heard of any more: inputs that read it are closed.
-    PeerLost(MachineId),
     /// The end of a dataflow is forgotten although no coordinator has heard of it: there are too many.
     Unheard(DataflowId),
 }

@@ -19,7 +19,6 @@ mod local_port;
 mod news;
 mod opening;
 mod options;
-mod renewal;
 mod report;
 mod share;
 mod state;

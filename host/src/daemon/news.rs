@@ -54,8 +54,6 @@ pub enum News {
     Expired(DataflowId),
     /// A dataflow's nodes did not end although they were abandoned.
     Stuck(DataflowId),
-    /// A machine is not heard of any more: inputs that read it are closed.
-    PeerLost(MachineId),
     /// The end of a dataflow is forgotten although no coordinator has heard of it.
     Unheard(DataflowId),
     /// Nodes are stopped, because the daemon is to end.
@@ -125,10 +123,6 @@ impl fmt::Display for News {
             Self::Stuck(dataflow) => write!(
                 f,
                 "Nodes of dataflow {dataflow} do not end; they go on until this daemon ends"
-            ),
-            Self::PeerLost(machine) => write!(
-                f,
-                "Machine `{machine}` is not heard of any more; inputs that read it are closed"
             ),
             Self::Unheard(dataflow) => write!(
                 f,

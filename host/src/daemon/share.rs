@@ -5,8 +5,8 @@
 
 use super::event::{Action, Local, Note};
 use crate::control::{
-    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges,
-    RemoteOutput, ShareEnd, ShareStatus, Stage, Timing,
+    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges, ShareEnd,
+    ShareStatus, Stage, Timing,
 };
 use crate::descriptor::RestartPolicy;
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
@@ -16,6 +16,9 @@ use std::time::Duration;
 
 /// Beyond the nodes' grace period, until the nodes are abandoned; and again until they count as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Nodes that do end when they are told so need no more, and are not called stuck by a forced stop.
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// What every decision needs.
 pub(super) struct Turn<'a> {
@@ -130,8 +133,24 @@ impl Share {
                 grace,
                 force,
                 ..
-            } => self.stop(serial, if force { None } else { Some(grace) }, turn),
+            } => {
+                let grace = match force {
+                    true => self.forced(serial),
+                    false => Some(grace),
+                };
+                self.stop(serial, grace, turn);
+            }
             Order::Senders { ended, .. } => self.senders(ended, turn),
+        }
+    }
+
+    /// What a forced stop leaves the nodes: nothing if they have been told to stop before.
+    fn forced(&self, serial: u32) -> Option<Duration> {
+        let again =
+            |stage: &Stage| matches!(stage, Stage::Stopping { serial: known } if *known == serial);
+        match self.stopping.is_none() || again(&self.status.stage) {
+            true => Some(MOMENT),
+            false => None,
         }
     }
 
@@ -240,11 +259,9 @@ impl Share {
         }
     }
 
-    /// Whether nodes here send to nodes on a machine.
-    pub fn has_readers_on(&self, machine: &MachineId) -> bool {
-        let reads = |output: &RemoteOutput| output.readers.iter().any(|it| it.machine == *machine);
-        let made = self.status.stage.rank() >= 2 && !self.is_ended();
-        made && self.edges.outputs.iter().any(reads)
+    /// Whether there are nodes.
+    pub fn is_made(&self) -> bool {
+        self.status.stage.rank() >= 2 && !self.is_ended()
     }
 
     /// A machine is not heard of any more: its nodes that will not be made again are not waited for.

@@ -285,16 +285,16 @@ impl State {
                 continue;
             }
             let newly = !std::mem::replace(&mut gone.lost, true);
-            if newly {
-                out.push(Action::Note(Note::PeerLost(machine.clone())));
-            }
-            for share in self.shares.values_mut() {
+            let with_it = |share: &Share| {
                 let prepare = share.prepare.as_ref();
                 let life = prepare.and_then(|prepare| prepare.placement.machines.get(machine));
-                if life == Some(epoch) {
+                life == Some(epoch)
+            };
+            for share in self.shares.values_mut() {
+                if with_it(share) {
                     share.peer_lost(machine, now);
-                    if newly && share.has_readers_on(machine) {
-                        out.push(Action::ForgetReaders {
+                    if newly && share.is_made() {
+                        out.push(Action::PeerLost {
                             dataflow: share.status.dataflow,
                             machine: machine.clone(),
                         });

@@ -92,12 +92,14 @@ impl Problems {
         }
     }
 
-    /// Adds all problems of `other`.
+    /// Adds all problems of `other`. What is known already, as when two machines say the same, is not said again.
     pub fn append(&mut self, other: Problems) {
         let uncounted_errors = other.errors - other.kept_errors();
         let uncounted_warnings = other.warnings - (other.kept.len() - other.kept_errors());
         for problem in other.kept {
-            self.push(problem);
+            if !self.kept.contains(&problem) {
+                self.push(problem);
+            }
         }
         self.errors += uncounted_errors;
         self.warnings += uncounted_warnings;

@@ -18,8 +18,9 @@ pub(super) const OPEN_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// How long a message that may be lost waits for room on a connection. A connection that is stuck costs its senders this
 /// once; by default it is a millisecond, which a busy processor takes to run the connection's task.
 const PATIENCE: Duration = Duration::from_millis(50);
-/// Batches of 64 KiB that wait on a connection, for each class of data.
-const BATCHES: u32 = 8;
+/// Batches of 64 KiB that wait on a connection, for each class of data: the most that the engine allows. `data` counts on
+/// them.
+const BATCHES: u32 = 16;
 
 fn ms(duration: Duration) -> u64 {
     duration.as_millis() as u64

@@ -3,9 +3,9 @@
 //! Invariant: whatever the other side is or does, the answer comes by the deadline, give or take a moment.
 
 use super::address::Address;
-use super::config;
 use super::keys::Key;
 use super::session::{Link, apart, shown};
+use super::{LinkError, config};
 use crate::control::{self, Hello, Incompatible, PROTOCOL, Role};
 use std::fmt;
 use std::io;
@@ -106,6 +106,30 @@ enum Asked {
 }
 
 impl Link {
+    /// Answers greetings, as far as it does, again: a process that has just connected may not know that it is answered
+    /// here; see [`Link::reconnections`]. Any thread.
+    ///
+    /// # Errors
+    /// The link was closed.
+    pub fn renew_greeting(&self) -> Result<(), LinkError> {
+        let refused = |reason: String| LinkError::new("cannot answer", "greetings", reason);
+        let answer = control::encode("greeting", self.me());
+        let answer = answer.map_err(|fault| refused(fault.to_string()))?;
+        let on_query = move |query: zenoh::query::Query| {
+            // Whoever asked and is gone asks no more.
+            let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
+        };
+        let mut greeting = self.greeting();
+        // First away, then anew: what is declared twice is told once.
+        *greeting = None;
+        let queryable = self
+            .session()?
+            .declare_queryable(Key::hello().as_str().to_owned());
+        let declared = queryable.callback(on_query).wait();
+        *greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
+        Ok(())
+    }
+
     /// Asks until the process at the other end has said who it is.
     pub(super) async fn greet(&self, there: &Address, until: Instant) -> Result<Hello, MeetError> {
         let began = Instant::now();

@@ -14,6 +14,7 @@ mod keys;
 mod live;
 mod meet;
 mod quiet;
+mod renewal;
 mod rpc;
 mod session;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use data::{
 pub use keys::{DataKey, Key, Member};
 pub use live::{Change, Token, Watch};
 pub use meet::MeetError;
+pub use renewal::renewal;
 pub use rpc::{Call, CallError, Served};
 pub use session::{DaemonOptions, Link, OpenError};
 

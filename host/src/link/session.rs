@@ -4,21 +4,25 @@
 //! thread, which ours is. A coordinator and a daemon answer the greeting from the moment they are open.
 
 use super::address::{Address, is_free};
-use super::data::{Granter, SharedMemory};
-use super::keys::Key;
+use super::data::{Granter, Room, SharedMemory};
 use super::meet::{self, MeetError};
 use super::ways::Ways;
 use super::{LinkError, config, quiet};
-use crate::control::{self, Hello};
+use crate::control::Hello;
 use serde_json::Value;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use zenoh::query::Queryable;
 use zenoh::{Session, Wait};
+
+/// A closed session is held for so long. The engine finds its routes anew a tenth of a second after each connection has
+/// ended; a task of its own that lets go of the session last, at that moment, waits for itself for ten seconds and blocks a
+/// thread that all sessions of the process share.
+const UNWIND: Duration = Duration::from_millis(400);
 
 /// How long the one who holds a port is given to say who it is.
 const WHO_IS_IT: Duration = Duration::from_millis(1_000);
@@ -32,7 +36,7 @@ pub struct Link(Arc<Inner>);
 /// ends with the last that holds it. So what is declared on a session holds the link, too.
 struct Inner {
     /// The greeting's answer; a client gives none.
-    _greeting: Option<Queryable<()>>,
+    greeting: Mutex<Option<Queryable<()>>>,
     session: Held,
     me: Hello,
     /// Where a daemon looks for its coordinator.
@@ -41,6 +45,7 @@ struct Inner {
     port: Option<u16>,
     ways: Arc<Ways>,
     memory: Arc<SharedMemory>,
+    room: Arc<Room>,
     /// Started by the first reader that gives credits.
     granter: OnceLock<Arc<Granter>>,
 }
@@ -63,7 +68,12 @@ impl Drop for Held {
             // Without a thread it ends here.
             let _ = std::thread::Builder::new()
                 .name("dora-link-close".into())
-                .spawn(move || drop(session));
+                .spawn(move || {
+                    // What is wrong with a session that ends is of no use to anybody.
+                    let _ = session.close().wait();
+                    std::thread::sleep(UNWIND);
+                    drop(session);
+                });
         }
     }
 }
@@ -107,7 +117,7 @@ impl fmt::Display for OpenError {
                     }
                     None => f.write_str("another program")?,
                 }
-                f.write_str("; choose another port, or end that one")
+                f.write_str("; end that one, or choose another port")
             }
             Self::Address { address, reason } => {
                 write!(f, "cannot listen on {address}: {reason}")
@@ -191,11 +201,12 @@ impl Link {
         let link = Self(Arc::new(Inner {
             session,
             me,
-            _greeting: None,
+            greeting: Mutex::new(None),
             coordinator: Some(coordinator.clone()),
             port: None,
             ways,
             memory: Arc::new(SharedMemory::off()),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
         }));
         let hello = link.greet(coordinator, until).await;
@@ -262,8 +273,9 @@ impl Link {
         open.ok_or_else(|| LinkError::new("cannot use", "the network", "it was closed"))
     }
 
-    /// A count that rises when a connection to a coordinator or daemon was lost and came back. What was declared before
-    /// may be unknown at the other end then; a quarter of a second later it can be declared anew.
+    /// A count that rises when a connection to a coordinator or daemon was lost and came back, or came when another had
+    /// just been lost. What was declared before may be unknown at the other end then; a quarter of a second later it can
+    /// be declared anew.
     pub fn reconnections(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0.ways.again()
     }
@@ -273,8 +285,18 @@ impl Link {
         self.0.ways.settled(until).await;
     }
 
+    /// What answers greetings; see [`Link::renew_greeting`].
+    pub(super) fn greeting(&self) -> MutexGuard<'_, Option<Queryable<()>>> {
+        let greeting = self.0.greeting.lock();
+        greeting.unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn memory(&self) -> &Arc<SharedMemory> {
         &self.0.memory
+    }
+
+    pub(super) fn room(&self) -> &Arc<Room> {
+        &self.0.room
     }
 
     pub(super) fn granter(&self) -> Result<&Arc<Granter>, LinkError> {
@@ -302,29 +324,20 @@ impl Link {
             port,
             ways,
         } = opened;
-        let refused = |reason: String| OpenError::Engine(reason);
-        let answer =
-            control::encode("greeting", &me).map_err(|fault| refused(fault.to_string()))?;
-        let mut greeting = None;
-        if let Some(open) = &session.0 {
-            let on_query = move |query: zenoh::query::Query| {
-                // Whoever asked and is gone asks no more.
-                let _ = query.reply(Key::hello().as_str(), answer.as_slice()).wait();
-            };
-            let queryable = open.declare_queryable(Key::hello().as_str().to_owned());
-            let declared = queryable.callback(on_query).wait();
-            greeting = Some(declared.map_err(|error| refused(error.to_string()))?);
-        }
-        Ok(Self(Arc::new(Inner {
+        let link = Self(Arc::new(Inner {
             session,
             me,
-            _greeting: greeting,
+            greeting: Mutex::new(None),
             coordinator,
             port,
             ways,
             memory: Arc::new(memory),
+            room: Arc::new(Room::new()),
             granter: OnceLock::new(),
-        })))
+        }));
+        let greeted = link.renew_greeting();
+        greeted.map_err(|error| OpenError::Engine(error.to_string()))?;
+        Ok(link)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Why that matters: the engine finds its routes anew a tenth of a second after a connection has changed. A message that
 //! is sent before goes the old way and may come after one that goes the new way; and what was declared before a connection
-//! was lost and back within that time is not told to the other end. Absent: what is sent or declared.
+//! was lost and back within that time is not told to the other end; nor to one that came when another had just gone, which
+//! it may take for that one. Absent: what is sent or declared.
 
 use super::LinkError;
 use std::collections::BTreeSet;
@@ -27,6 +28,8 @@ pub(super) struct Ways {
 #[derive(Debug)]
 struct State {
     changed: Instant,
+    /// The last time that a connection was lost.
+    lost: Option<Instant>,
     /// Routers that this process has been connected to.
     known: BTreeSet<ZenohId>,
 }
@@ -37,6 +40,7 @@ impl Ways {
         let ways = Arc::new(Self {
             state: Mutex::new(State {
                 changed: Instant::now(),
+                lost: None,
                 known: BTreeSet::new(),
             }),
             again: watch::Sender::new(0),
@@ -62,14 +66,17 @@ impl Ways {
 
     fn changed(&self, there: ZenohId, connected: bool) {
         let mut state = self.state();
-        state.changed = Instant::now();
+        let now = Instant::now();
+        state.changed = now;
         if !connected {
+            state.lost = Some(now);
             return;
         }
+        let in_place = state.lost.is_some_and(|lost| now < lost + SETTLED);
         if state.known.len() >= MAX_KNOWN {
             state.known.clear();
         }
-        let again = !state.known.insert(there);
+        let again = !state.known.insert(there) || in_place;
         drop(state);
         if again {
             self.again.send_modify(|count| *count += 1);
@@ -88,7 +95,7 @@ impl Ways {
         }
     }
 
-    /// Counts connections that were lost and came back.
+    /// Counts connections that were lost and came back, or came in place of another.
     pub fn again(&self) -> watch::Receiver<u64> {
         self.again.subscribe()
     }

@@ -42,7 +42,7 @@ pub enum Does {
     /// Readers elsewhere do not answer.
     NotLinked,
     /// They do not stop when asked, only when abandoned.
-    DoesNotStop,
+    GoesOn,
     /// They do not even end when abandoned.
     Stuck,
 }
@@ -546,7 +546,7 @@ impl Daemon {
             daemon::Action::Stop { dataflow, grace } => {
                 self.did.push(format!("stop in {grace:?}"));
                 match self.does {
-                    Does::DoesNotStop | Does::Stuck => Vec::new(),
+                    Does::GoesOn | Does::Stuck => Vec::new(),
                     _ => self.over(dataflow, here, NodeEnd::Stopped),
                 }
             }

@@ -395,6 +395,37 @@ fn inputs_from_a_lost_machine_are_closed_after_a_while() {
 }
 
 #[test]
+fn nobody_waits_for_the_readers_on_a_lost_machine() {
+    const OUT: &str = "
+nodes:
+  - {id: b, path: x, outputs: [out], deploy: {machine: B}}
+  - {id: a, path: x, inputs: {in: {source: b/out, queue_policy: backpressure}}, deploy: {machine: A}}
+";
+    for (same_life, returns, forgotten) in [(true, false, 1), (true, true, 0), (false, false, 0)] {
+        let mut bench = Bench::new();
+        let id = bench.running(OUT);
+        let machine = machine("A");
+        let epoch = match same_life {
+            true => bench.peer,
+            false => Epoch::new(),
+        };
+        let seen = Event::PeerSeen {
+            machine: machine.clone(),
+            epoch,
+        };
+        bench.on(Event::PeerGone { machine, epoch });
+        bench.pass(ms(2000), true);
+        let forgets = |action: &&Action| matches!(action, Action::PeerLost { dataflow, machine, .. } if *dataflow == id && machine.as_str() == "A");
+        assert_eq!(bench.did.iter().filter(forgets).count(), 0);
+        if returns {
+            bench.on(seen);
+        }
+        bench.pass(ms(5000), true);
+        assert_eq!(bench.did.iter().filter(forgets).count(), forgotten);
+    }
+}
+
+#[test]
 fn another_life_of_a_machine_is_another_peer() {
     let mut bench = Bench::new();
     bench.running(TWO);

@@ -40,6 +40,11 @@ fn a_daemon_that_is_silent_is_lost_after_three_seconds_and_its_nodes_are_shown_s
         epoch,
     });
     assert_eq!(reach(&mut cluster, "B"), Some(Reach::Suspect));
+    cluster.coordinator(Event::TokenSeen {
+        machine: machine("B"),
+        epoch,
+    });
+    assert_eq!(reach(&mut cluster, "B"), Some(Reach::Connected));
     cluster.pass(ms(3000));
     assert_eq!(reach(&mut cluster, "B"), Some(Reach::Lost));
     assert_eq!(cluster.nodes(), ["a@A: running", "b@B: unreachable"]);

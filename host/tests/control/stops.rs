@@ -58,7 +58,7 @@ fn the_ledger_knows_of_a_stop_before_any_daemon_does() {
 fn force_does_not_wait_for_the_nodes() {
     let mut cluster = Cluster::new(&["A"]);
     let id = cluster.run(ONE, None);
-    cluster.does("A", Does::DoesNotStop);
+    cluster.does("A", Does::GoesOn);
     assert_eq!(cluster.ask(stop(Target::Only, 60_000, false)), None);
     cluster.pass(ms(2000));
     assert_eq!(cluster.runs_on(id), ["A"]);
@@ -74,7 +74,7 @@ fn force_does_not_wait_for_the_nodes() {
 fn nodes_that_do_not_stop_are_abandoned_after_their_grace() {
     let mut cluster = Cluster::new(&["A"]);
     cluster.run(ONE, None);
-    cluster.does("A", Does::DoesNotStop);
+    cluster.does("A", Does::GoesOn);
     let reply = cluster.stop(Target::Only);
     assert!(matches!(reply, ClientReply::Stop(Ok(_))), "{reply:?}");
     assert_eq!(cluster.at("A").did[3..], ["stop in 2s", "abandon"]);
@@ -284,7 +284,7 @@ fn a_coordinator_that_is_interrupted_stops_dataflows_if_asked() {
 fn a_second_interrupt_does_not_wait() {
     let mut cluster = Cluster::new(&["A"]);
     cluster.run(ONE, None);
-    cluster.does("A", Does::DoesNotStop);
+    cluster.does("A", Does::GoesOn);
     let stop_dataflows = true;
     cluster.coordinator(Event::Shutdown { stop_dataflows });
     cluster.deliver();

@@ -438,8 +438,11 @@ impl World {
             }
             Item::Token(daemon, epoch, there) => {
                 let machine = self.daemons[daemon].machine.clone();
-                if !there && self.coordinator.is_some() {
-                    self.coordinator(coordinator::Event::TokenGone { machine, epoch });
+                if self.coordinator.is_some() {
+                    self.coordinator(match there {
+                        true => coordinator::Event::TokenSeen { machine, epoch },
+                        false => coordinator::Event::TokenGone { machine, epoch },
+                    });
                 }
             }
             Item::PeerToken(to, of, epoch, there) => {

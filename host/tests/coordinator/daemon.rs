@@ -282,7 +282,7 @@ impl Pretender {
             Action::Discard(_)
             | Action::Go(_)
             | Action::CloseInputs { .. }
-            | Action::ForgetReaders { .. }
+            | Action::PeerLost { .. }
             | Action::Note(_) => None,
         }
     }

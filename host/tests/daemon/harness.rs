@@ -11,7 +11,7 @@ use host::logs::{LogHub, Selection, Settings, Subscription};
 use host_testing::{fixtures, fresh_dir};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -57,7 +57,29 @@ pub struct Site {
     pub client: Client,
     pub daemons: BTreeMap<String, Host>,
     folder: tempfile::TempDir,
+    coordinator: Running,
+}
+
+/// A coordinator in a task.
+struct Running {
     _shutdown: mpsc::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// A coordinator on a port, 0 for any; it remembers in the folder.
+async fn coordinate(port: u16, folder: &Path) -> (Running, Address) {
+    let options = coordinator::Options {
+        interface: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port,
+        state: Some(folder.to_owned()),
+        timing: Timing::default(),
+    };
+    let coordinator = Coordinator::open(options).await.unwrap();
+    let address = Address::new("127.0.0.1", coordinator.port());
+    let (shutdown, asked) = mpsc::channel(2);
+    let task = tokio::spawn(coordinator.run(asked, |_| ()));
+    let _shutdown = shutdown;
+    (Running { _shutdown, task }, address)
 }
 
 /// A daemon in a task.
@@ -71,22 +93,14 @@ pub struct Host {
 impl Site {
     /// A coordinator, and daemons that have registered.
     pub async fn new(machines: &[&str]) -> Self {
-        let coordinator = Coordinator::open(coordinator::Options {
-            interface: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 0,
-            state: None,
-            timing: Timing::default(),
-        });
-        let coordinator = coordinator.await.unwrap();
-        let address = Address::new("127.0.0.1", coordinator.port());
-        let (shutdown, asked) = mpsc::channel(2);
-        tokio::spawn(coordinator.run(asked, |_| ()));
+        let folder = fresh_dir();
+        let (coordinator, address) = coordinate(0, &folder.path().join("state")).await;
         let mut site = Self {
             client: Client::connect(&address, LONG).await.unwrap(),
             address,
             daemons: BTreeMap::new(),
-            folder: fresh_dir(),
-            _shutdown: shutdown,
+            folder,
+            coordinator,
         };
         for name in machines {
             site.add(name).await;
@@ -99,6 +113,28 @@ impl Site {
         let host = Host::start(name, &self.address, &out).await;
         host.news("Connected to dora-coordinator").await;
         self.daemons.insert(name.to_owned(), host);
+    }
+
+    /// Ends the coordinator as a kill does.
+    pub async fn kill_coordinator(&mut self) {
+        self.client.close().await;
+        self.coordinator.task.abort();
+        until("the coordinator has ended", async || {
+            self.coordinator.task.is_finished().then_some(())
+        })
+        .await;
+    }
+
+    /// Starts it again.
+    pub async fn restart_coordinator(&mut self) {
+        let port = self.address.port;
+        until("the port is free", async || {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+        })
+        .await;
+        let state = self.folder.path().join("state");
+        (self.coordinator, self.address) = coordinate(port, &state).await;
+        self.client = Client::connect(&self.address, LONG).await.unwrap();
     }
 
     pub fn folder(&self) -> &Path {
@@ -196,11 +232,16 @@ impl Host {
 
     /// Waits for a piece of news.
     pub async fn news(&self, part: &str) -> String {
-        until(part, async || {
+        let end = Instant::now() + LONG;
+        loop {
             let mut news = self.all_news().into_iter();
-            news.find(|line| line.contains(part))
-        })
-        .await
+            if let Some(line) = news.find(|line| line.contains(part)) {
+                return line;
+            }
+            let all = self.all_news();
+            assert!(Instant::now() < end, "no {part:?} in {all:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for a line of the log, reading those before it.
@@ -236,8 +277,8 @@ impl Host {
         self.ended().await
     }
 
-    /// Ends it as a kill does: without a word to anybody.
-    pub async fn kill(self) {
+    /// Drops it: it says nothing more to the coordinator, and its nodes are abandoned.
+    pub async fn vanish(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
     }

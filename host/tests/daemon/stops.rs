@@ -1,7 +1,7 @@
 //! Ends: by order, by Ctrl-C, by a kill.
 
 use crate::harness::*;
-use host::control::{NodeEnd, Reach, Target};
+use host::control::{NodeEnd, Phase, Reach, Target};
 use std::time::{Duration, Instant};
 
 const ENDLESS: &str = "
@@ -14,7 +14,7 @@ nodes:
     deploy: {machine: A}
   - id: check
     kind: checker
-    inputs: {in: source/out}
+    inputs: {in: {source: source/out, queue_size: 1000}}
     deploy: {machine: B}
 ";
 
@@ -83,17 +83,18 @@ nodes:
 }
 
 #[test]
-fn readers_of_a_killed_daemon_are_closed_and_its_waiting_senders_freed() {
+fn a_daemon_that_is_dropped_without_a_word_holds_nobody_up() {
     const BOTH_WAYS: &str = "
 nodes:
   - id: a
     kind: source
-    config: {count: 1000000}
-    inputs: {tick: dora/timer/millis/5}
+    config: {count: 100000, burst: 100}
+    inputs: {tick: dora/timer/millis/1}
     outputs: [out]
     deploy: {machine: A}
   - id: b
-    kind: checker
+    kind: slow
+    config: {micros: 1000}
     inputs: {in: {source: a/out, queue_size: 4, queue_policy: backpressure}}
     deploy: {machine: B}
   - id: c
@@ -111,22 +112,22 @@ nodes:
         let mut site = Site::new(&["A", "B"]).await;
         let dataflow = site.start(BOTH_WAYS).await;
         let began = Instant::now();
-        site.daemons.remove("B").unwrap().kill().await;
+        site.daemons.remove("B").unwrap().vanish().await;
         site.host("A").line("closed in").await;
         assert!(began.elapsed() < Duration::from_secs(10));
-        site.host("A")
-            .news("Machine `B` is not heard of any more")
-            .await;
-        let sent = async || {
-            let nodes = site.client.nodes(Some(Target::Id(dataflow))).await.unwrap();
-            nodes
-                .iter()
-                .map(|node| node.state.to_string())
-                .collect::<Vec<_>>()
+        let state = async |node: &str| {
+            let nodes = site.client.nodes(Some(Target::Id(dataflow))).await;
+            let nodes = nodes.unwrap().into_iter();
+            let mut nodes = nodes.filter(|it| it.node.as_str() == node);
+            nodes.next().map(|it| it.state.to_string())
         };
         until("the lost are marked", async || {
-            let states = sent().await;
-            states.contains(&"unreachable".to_owned()).then_some(())
+            (state("c").await.as_deref() == Some("unreachable")).then_some(())
+        })
+        .await;
+        // It would take minutes if anybody still waited for B.
+        until("the sender goes on to its end", async || {
+            (state("a").await.as_deref() == Some("finished")).then_some(())
         })
         .await;
         let target = Target::Id(dataflow);
@@ -136,8 +137,40 @@ nodes:
             .await
             .unwrap();
         if let Ok(ended) = stopped {
-            assert_eq!(row(&ended, "a").end, NodeEnd::Stopped);
+            assert_eq!(row(&ended, "a").end, NodeEnd::Finished);
         }
+        site.close().await;
+    });
+}
+
+#[test]
+fn a_dataflow_outlives_its_coordinator() {
+    run(async {
+        let mut site = Site::new(&["A", "B"]).await;
+        let dataflow = site.start(ENDLESS).await;
+        site.kill_coordinator().await;
+        for name in ["A", "B"] {
+            site.host(name)
+                .news("does not answer; what runs goes on")
+                .await;
+        }
+        let began = Instant::now();
+        site.restart_coordinator().await;
+        until("it runs as before", async || {
+            let listed = site.client.list().await.unwrap();
+            let found = listed.iter().find(|it| it.dataflow == dataflow)?;
+            (found.phase == Phase::Running && found.running == 2).then_some(())
+        })
+        .await;
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            began.elapsed()
+        );
+        let ended = site.stop(dataflow).await;
+        assert_eq!(row(&ended, "source").end, NodeEnd::Stopped, "{ended:?}");
+        let check = row(&ended, "check");
+        assert_eq!((check.restarts, check.dropped), (0, 0), "{check:?}");
         site.close().await;
     });
 }

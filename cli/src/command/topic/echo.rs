@@ -39,6 +39,7 @@ pub fn run(args: &TopicEchoArgs) -> Result<ExitCode> {
                 }
                 TapEvent::Gone(error) => return Err(error.into()),
                 TapEvent::Refused(error) => return Err(error.into()),
+                TapEvent::NoCoordinator(error) => return Err(error.into()),
             }
         }
         Ok(ExitCode::SUCCESS)

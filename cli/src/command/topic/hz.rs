@@ -43,6 +43,7 @@ async fn measure(args: &TopicHzArgs, mut tap: Tap) -> Result<ExitCode> {
                 Some(TapEvent::Broken(_)) => rate.lost(began.elapsed(), 1),
                 Some(TapEvent::Gone(error)) => return Err(error.into()),
                 Some(TapEvent::Refused(error)) => return Err(error.into()),
+                Some(TapEvent::NoCoordinator(error)) => return Err(error.into()),
                 None => {
                     show(args, &mut rate, began.elapsed())?;
                     eprintln!("the output has ended");

@@ -8,11 +8,12 @@ use crate::control::{NodeState, NodeStatus};
 use crate::daemon::event::Local;
 use crate::daemon::inbox::In;
 use crate::daemon::latest::Latest;
-use crate::daemon::renewal::renewal;
 use crate::daemon::report::{node_end, node_row};
 use crate::engine::{Command, Dataflow, NodeProgress, Progress};
 use crate::ids::{MachineId, NodeId};
+use crate::link::renewal;
 use crate::local::{DataflowLog, Feeds};
+use crate::logs::Level;
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
@@ -120,7 +121,13 @@ impl Live {
                     link(&self.outputs, self.search, teller),
                     tell_progress(&self.progress, teller),
                     tell_made(&self.progress, teller),
-                    obey(&mut orders, &commands, &self.inputs, &self.outputs),
+                    obey(
+                        &mut orders,
+                        &commands,
+                        &self.inputs,
+                        &self.outputs,
+                        &self.log
+                    ),
                     renew(self.again, &self.inputs, &self.lines),
                 )
             };
@@ -215,6 +222,7 @@ async fn obey(
     commands: &mpsc::Sender<Command>,
     inputs: &Inputs,
     outputs: &Outputs,
+    log: &DataflowLog,
 ) -> Infallible {
     while let Some(order) = orders.recv().await {
         let command = match order {
@@ -227,8 +235,13 @@ async fn obey(
                 }
                 continue;
             }
-            FlowOrder::Forget(machine) => {
+            FlowOrder::PeerLost(machine) => {
                 outputs.forget(&machine);
+                let text = format!(
+                    "machine `{machine}` is not heard of any more; nothing is waited for there, and inputs that read \
+                     it are closed unless their senders may be started again"
+                );
+                log.say(Level::Warn, None, text);
                 continue;
             }
         };

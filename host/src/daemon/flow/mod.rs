@@ -36,8 +36,8 @@ pub(super) enum FlowOrder {
     Abandon,
     /// These inputs' senders are gone.
     CloseInputs(Vec<(NodeId, PortName)>),
-    /// This machine's readers are gone.
-    Forget(MachineId),
+    /// This machine is not heard of any more.
+    PeerLost(MachineId),
 }
 
 /// What a dataflow tells.

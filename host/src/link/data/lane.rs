@@ -10,6 +10,9 @@ use plugin_abi::message::Message;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+/// Most messages that are taken out at a time.
+const TURN: usize = 32;
+
 /// What became of a message.
 #[derive(Debug)]
 pub enum Pushed {
@@ -95,6 +98,19 @@ impl Lane {
             true => Pushed::Dropped,
             false => Pushed::In,
         }
+    }
+
+    /// Lets a message pass that need not wait in the queue: its number. Only when nothing else is in or on its way.
+    pub fn pass(&mut self) -> Option<Sequence> {
+        let free = self.window.is_none() && self.queue.is_empty() && !self.closing;
+        let number = self.next;
+        self.next += u64::from(free);
+        free.then_some(number)
+    }
+
+    /// How many are taken out at a time: few enough that the queue is hardly longer by them.
+    pub fn turn(&self) -> usize {
+        (self.capacity / 8).clamp(1, TURN)
     }
 
     pub fn take(&mut self) -> Option<Next> {

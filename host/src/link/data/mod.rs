@@ -10,6 +10,7 @@ mod granter;
 mod lane;
 mod output;
 mod reader;
+mod room;
 mod sender;
 mod shared_memory;
 
@@ -18,5 +19,6 @@ pub(super) use granter::Granter;
 pub use lane::Pushed;
 pub use output::{Output, OutputSpec};
 pub use reader::{Arrived, Reader, ReaderCount, ReaderSpec};
+pub(super) use room::Room;
 pub use sender::{Sender, SentCount};
 pub(super) use shared_memory::SharedMemory;

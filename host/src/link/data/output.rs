@@ -7,6 +7,7 @@
 use super::attachment::{self, Kind};
 use super::credits::Window;
 use super::lane::{Lane, Pushed};
+use super::room::Room;
 use super::sender::{Queue, Sender, SentCount, Sequence, Thread, Wire};
 use super::shared_memory::SharedMemory;
 use crate::codec::{self, Encoded};
@@ -40,7 +41,7 @@ pub struct OutputSpec {
     pub readers: BTreeMap<MachineId, bool>,
     /// Most messages that wait to be published.
     pub capacity: usize,
-    /// Told of messages that cannot be written or published, on the sender's thread.
+    /// Told of messages that cannot be written or published, on the sender's thread or that of whoever pushes.
     pub failed: Box<dyn Fn(String) + Send + Sync>,
 }
 
@@ -86,7 +87,9 @@ impl Link {
             let wire = Engine {
                 publisher,
                 priority,
+                waits,
                 memory: self.memory().clone(),
+                room: self.room().clone(),
                 link: self.clone(),
                 key: spec.key.clone(),
                 queue: queue.clone(),
@@ -255,34 +258,74 @@ fn grant(queue: &Weak<Queue>, machine: &MachineId, credit: &ZBytes) {
 struct Engine {
     publisher: Publisher<'static>,
     priority: Priority,
+    /// Some readers are waited for.
+    waits: bool,
     memory: Arc<SharedMemory>,
+    room: Arc<Room>,
     link: Link,
     key: DataKey,
     queue: Weak<Queue>,
     failed: Box<dyn Fn(String) + Send + Sync>,
 }
 
-impl Wire for Engine {
-    fn publish(&self, number: Sequence, message: &Message) -> bool {
-        let encoded = match codec::encode(message) {
-            Ok(encoded) => encoded,
+impl Engine {
+    /// A message's bytes, and what goes beside them.
+    fn write(&self, number: Sequence, message: &Message) -> Option<(Encoded, Vec<u8>)> {
+        match codec::encode(message) {
+            Ok(encoded) => {
+                let beside = attachment::encode(Kind::Message, number, encoded.meta());
+                Some((encoded, beside))
+            }
             Err(error) => {
                 (self.failed)(format!("a message cannot leave the machine: {error}"));
-                return false;
+                None
             }
-        };
-        let beside = attachment::encode(Kind::Message, number, encoded.meta());
-        let payload = match self.link.session() {
-            Ok(session) => self.memory.place(&encoded, session),
-            Err(_) => None,
-        };
-        let payload = payload.unwrap_or_else(|| in_pieces(&encoded));
+        }
+    }
+
+    fn put(&self, payload: ZBytes, beside: Vec<u8>) -> bool {
         match self.publisher.put(payload).attachment(beside).wait() {
             Ok(()) => true,
             Err(error) => {
                 (self.failed)(format!("a message was not published: {error}"));
                 false
             }
+        }
+    }
+}
+
+impl Wire for Engine {
+    fn publish(&self, number: Sequence, message: &Message) -> bool {
+        let Some((encoded, beside)) = self.write(number, message) else {
+            return false;
+        };
+        let shared = match self.link.session() {
+            Ok(session) => self.memory.place(&encoded, session),
+            Err(_) => None,
+        };
+        let (length, payload) = match shared {
+            // Only a word of it goes over the connection.
+            Some(shared) => (0, shared),
+            None => (encoded.len(), in_pieces(&encoded)),
+        };
+        // Those that are waited for have batches of their own.
+        let publishing = (!self.waits).then(|| self.room.publishing(length + beside.len()));
+        let done = self.put(payload, beside);
+        drop(publishing);
+        done
+    }
+
+    fn has_room(&self, message: &Message, now: Instant) -> bool {
+        // Others than plain ones take long to write.
+        let values = message.plain().map(|(_, values)| values.len());
+        let length = |values| values + message.parameter_bytes().len();
+        !self.waits && values.is_some_and(|values| self.room.take(length(values), now))
+    }
+
+    fn publish_now(&self, number: Sequence, message: &Message) -> bool {
+        match self.write(number, message) {
+            Some((encoded, beside)) => self.put(in_pieces(&encoded), beside),
+            None => false,
         }
     }
 

@@ -1,8 +1,9 @@
 //! A thread that publishes what the queues of its outputs hold.
 //!
 //! Invariant: whoever pushes never waits unless it asks to; outputs take turns, so that none starves; each queue is bounded
-//! (see `lane`). The thread is there because the engine blocks whoever publishes while a connection is full. Absent: the
-//! engine; see `output`.
+//! (see `lane`). The thread is there because the engine blocks whoever publishes while a connection is full. To wake it
+//! takes longer than to publish, so what surely has room (see `room`) is published by whoever pushes it, unless others wait
+//! before it. Absent: the engine; see `output`.
 
 use super::lane::{Lane, Next, Pushed};
 use crate::ids::MachineId;
@@ -34,6 +35,10 @@ pub struct SentCount {
 pub(super) trait Wire: Send + Sync {
     /// May wait for room on a connection. Whether it was published.
     fn publish(&self, number: Sequence, message: &Message) -> bool;
+    /// Whether [`Wire::publish_now`] would not wait; takes the room for it.
+    fn has_room(&self, message: &Message, now: Instant) -> bool;
+    /// The same as [`Wire::publish`] where there is room.
+    fn publish_now(&self, number: Sequence, message: &Message) -> bool;
     /// Says that no more messages come. May wait too.
     fn end(&self, number: Sequence);
     /// Asks a machine for its credit; the answer is a grant. Does not wait.
@@ -70,17 +75,24 @@ struct State {
 
 /// An output's queue.
 pub(super) struct Queue {
-    /// The queue, and whether it is among the ready ones or being looked at.
-    lane: Mutex<(Lane, bool)>,
+    state: Mutex<Held>,
     room: Condvar,
     wire: Box<dyn Wire>,
     sent: AtomicU64,
     failed: AtomicU64,
 }
 
+struct Held {
+    lane: Lane,
+    /// It is among the ready ones, or somebody publishes from it: nobody else may, or messages would overtake each other.
+    scheduled: bool,
+    /// How many wait for room. To wake nobody costs as much as to wake somebody.
+    waiting: usize,
+}
+
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Queue").field(&self.lane().0).finish()
+        f.debug_tuple("Queue").field(&self.state().lane).finish()
     }
 }
 
@@ -147,24 +159,14 @@ impl Thread {
     }
 
     fn run(&self) {
+        let mut turn = Vec::new();
         while let Some(queue) = self.next() {
-            let (next, busy) = {
-                let mut lane = queue.lane();
-                let next = lane.0.take();
-                lane.1 = lane.0.is_busy();
-                (next, lane.1)
-            };
-            queue.room.notify_all();
-            let over = matches!(next, Some(Next::End(_)));
-            match next {
-                Some(Next::Message(number, message)) => {
-                    let done = queue.wire.publish(number, &message);
-                    let count = if done { &queue.sent } else { &queue.failed };
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                Some(Next::End(number)) => queue.wire.end(number),
-                None => {}
+            queue.take_turn(&mut turn);
+            let over = matches!(turn.last(), Some(Next::End(_)));
+            for next in turn.drain(..) {
+                queue.publish(next);
             }
+            let busy = queue.turn_is_over();
             let mut state = self.state();
             state.open -= usize::from(over);
             if busy {
@@ -214,7 +216,11 @@ impl Queue {
     /// A queue whose messages go over a wire.
     pub fn new(lane: Lane, wire: Box<dyn Wire>) -> Self {
         Self {
-            lane: Mutex::new((lane, false)),
+            state: Mutex::new(Held {
+                lane,
+                scheduled: false,
+                waiting: 0,
+            }),
             room: Condvar::new(),
             wire,
             sent: AtomicU64::new(0),
@@ -222,19 +228,32 @@ impl Queue {
         }
     }
 
-    fn lane(&self) -> MutexGuard<'_, (Lane, bool)> {
+    fn state(&self) -> MutexGuard<'_, Held> {
         // As above.
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn push(self: &Arc<Self>, message: Message, thread: &Thread) -> Pushed {
-        let mut lane = self.lane();
-        let pushed = lane.0.push(message, Instant::now());
+        let now = Instant::now();
+        let mut state = self.state();
+        if !state.scheduled
+            && self.wire.has_room(&message, now)
+            && let Some(number) = state.lane.pass()
+        {
+            state.scheduled = true;
+            drop(state);
+            self.published(self.wire.publish_now(number, &message));
+            if self.turn_is_over() {
+                thread.change(|state| state.ready.push_back(self.clone()));
+            }
+            return Pushed::In;
+        }
+        let pushed = state.lane.push(message, now);
         if let Pushed::Full(_) = pushed {
-            if !lane.0.is_stalled() {
+            if !state.lane.is_stalled() {
                 return pushed;
             }
-            drop(lane);
+            drop(state);
             thread.change(|state| {
                 if !state.stalled.iter().any(|other| Arc::ptr_eq(other, self)) {
                     state.stalled.push(self.clone());
@@ -242,16 +261,46 @@ impl Queue {
             });
             return pushed;
         }
-        self.schedule(lane, thread);
+        self.schedule(state, thread);
         pushed
     }
 
+    /// Takes out what is to be published next.
+    fn take_turn(&self, turn: &mut Vec<Next>) {
+        let mut state = self.state();
+        while turn.len() < state.lane.turn()
+            && let Some(next) = state.lane.take()
+        {
+            turn.push(next);
+        }
+        self.tell_room(state);
+    }
+
+    fn publish(&self, next: Next) {
+        match next {
+            Next::Message(number, message) => self.published(self.wire.publish(number, &message)),
+            Next::End(number) => self.wire.end(number),
+        }
+    }
+
+    fn published(&self, done: bool) {
+        let count = if done { &self.sent } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was taken out has been published; whether there is more, which the caller is to see to.
+    fn turn_is_over(&self) -> bool {
+        let mut state = self.state();
+        state.scheduled = state.lane.is_busy();
+        state.scheduled
+    }
+
     /// Puts the queue among those with something in them, unless it is there.
-    fn schedule(self: &Arc<Self>, mut lane: MutexGuard<'_, (Lane, bool)>, thread: &Thread) {
-        let busy = lane.0.is_busy();
-        let scheduled = std::mem::replace(&mut lane.1, busy);
-        drop(lane);
-        if busy && !scheduled {
+    fn schedule(self: &Arc<Self>, mut state: MutexGuard<'_, Held>, thread: &Thread) {
+        let ready = state.lane.is_busy() && !state.scheduled;
+        state.scheduled |= ready;
+        drop(state);
+        if ready {
             thread.change(|state| state.ready.push_back(self.clone()));
         }
     }
@@ -260,54 +309,135 @@ impl Queue {
     /// [`Self::nudge`].
     pub fn wait_for_room(&self, patience: Duration, stop: impl Fn() -> bool) {
         let until = Instant::now() + patience;
-        let mut lane = self.lane();
+        let mut state = self.state();
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if lane.0.has_room() || left.is_zero() || stop() {
+            if state.lane.has_room() || left.is_zero() || stop() {
                 return;
             }
-            let woken = self.room.wait_timeout(lane, left);
-            lane = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting += 1;
+            let woken = self.room.wait_timeout(state, left);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
     }
 
     /// Makes those who wait for room look again.
+    fn tell_room(&self, state: MutexGuard<'_, Held>) {
+        let waiting = state.waiting > 0;
+        drop(state);
+        if waiting {
+            self.room.notify_all();
+        }
+    }
+
+    /// Makes those who wait for room ask whether they are to stop.
     pub fn nudge(&self) {
-        drop(self.lane());
-        self.room.notify_all();
+        self.tell_room(self.state());
     }
 
     pub fn grant(&self, machine: &MachineId, credit: Sequence) {
-        self.lane().0.grant(machine, credit);
-        self.room.notify_all();
+        let mut state = self.state();
+        state.lane.grant(machine, credit);
+        self.tell_room(state);
     }
 
     pub fn forget(&self, machine: &MachineId) {
-        self.lane().0.forget(machine);
-        self.room.notify_all();
+        let mut state = self.state();
+        state.lane.forget(machine);
+        self.tell_room(state);
     }
 
     pub fn close(self: &Arc<Self>, thread: &Thread) {
-        let mut lane = self.lane();
-        lane.0.close();
-        self.schedule(lane, thread);
-        self.room.notify_all();
+        let mut state = self.state();
+        state.lane.close();
+        self.schedule(state, thread);
+        self.nudge();
     }
 
     pub fn count(&self) -> SentCount {
         SentCount {
             sent: self.sent.load(Ordering::Relaxed),
-            dropped: self.lane().0.dropped,
+            dropped: self.state().lane.dropped,
             failed: self.failed.load(Ordering::Relaxed),
         }
     }
 
     /// Asks for credits that are missing; whether any are.
     fn ask_if_overdue(&self) -> bool {
-        let overdue = self.lane().0.overdue(Instant::now());
+        let overdue = self.state().lane.overdue(Instant::now());
         for machine in overdue.iter().flatten() {
             self.wire.ask(machine);
         }
         overdue.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plugin_abi::meta::Timestamp;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Notes what is published, by number; a third of it has room at once.
+    #[derive(Default)]
+    struct Notes {
+        published: Mutex<Vec<Sequence>>,
+        asked: AtomicUsize,
+        at_once: AtomicUsize,
+    }
+
+    impl Wire for Arc<Notes> {
+        fn publish(&self, number: Sequence, _: &Message) -> bool {
+            self.published.lock().unwrap().push(number);
+            true
+        }
+
+        fn has_room(&self, _: &Message, _: Instant) -> bool {
+            self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(3)
+        }
+
+        fn publish_now(&self, number: Sequence, message: &Message) -> bool {
+            self.at_once.fetch_add(1, Ordering::Relaxed);
+            self.publish(number, message)
+        }
+
+        fn end(&self, number: Sequence) {
+            self.published.lock().unwrap().push(number);
+        }
+
+        fn ask(&self, _: &MachineId) {}
+    }
+
+    #[test]
+    fn what_is_published_at_once_overtakes_nothing_and_the_end_is_last() {
+        const EACH: u64 = 2_000;
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let notes = Arc::new(Notes::default());
+        let sender = Sender::new("test").unwrap();
+        let lane = Lane::new(2 * EACH as usize, None);
+        let queue = Arc::new(Queue::new(lane, Box::new(notes.clone())));
+        sender.thread.open();
+        let message = Message::from_text(Timestamp::default(), "x", &[]).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for number in 0..EACH {
+                        let pushed = queue.push(message.clone(), &sender.thread);
+                        assert!(matches!(pushed, Pushed::In));
+                        if number % 7 == 0 {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+        });
+        queue.close(&sender.thread);
+        assert!(runtime.block_on(sender.finish(Duration::from_secs(10))));
+        let expected: Vec<_> = (1..=2 * EACH + 1).collect();
+        assert_eq!(*notes.published.lock().unwrap(), expected);
+        assert!(notes.at_once.load(Ordering::Relaxed) > 0);
+        assert_eq!(queue.count().sent, 2 * EACH);
     }
 }

@@ -48,7 +48,7 @@ fn a_taken_port_is_named_with_who_has_it() {
         assert_eq!(
             error.to_string(),
             format!(
-                "port {port} of 127.0.0.1 is taken by another program; choose another port, or end that one"
+                "port {port} of 127.0.0.1 is taken by another program; end that one, or choose another port"
             )
         );
         let nowhere = IpAddr::from([192, 0, 2, 1]);

@@ -105,9 +105,13 @@ fn every_node_runs_after_all_were_made() {
     );
     live.end();
     let told: Vec<_> = told.iter().map(word).collect();
-    assert_eq!(told[0], "made", "{told:?}");
-    let at = |text: &str| told.iter().position(|word| word == text).expect(text);
-    assert!(at("source runs #0") < at("source finished #0"));
+    let find = |text: &str| told.iter().position(|word| word == text);
+    let at = |text: &str| find(text).expect(text);
+    assert!(at("made") < at("reader runs #0"), "{told:?}");
     assert!(at("reader runs #0") < at("reader finished #0"));
-    assert_eq!(told.len(), 5);
+    // One with a thread of its own may be done before the other is made, and then never runs together with it.
+    let ended = at("source finished #0");
+    if let Some(runs) = find("source runs #0") {
+        assert!(at("made") < runs && runs < ended, "{told:?}");
+    }
 }
