@@ -5,7 +5,7 @@
 
 use crate::descriptor::resolve::{Places, Program};
 use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
-use crate::engine::{Chosen, Plan, RemoteInputs};
+use crate::engine::{Chosen, ChosenCode, Plan, RemoteInputs};
 use crate::ids::NodeId;
 use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
@@ -55,7 +55,8 @@ pub fn prepare_share(
     let kinds = checked.kinds;
     let chosen = kinds.iter().filter_map(|(id, kind)| {
         let (plugin, kind) = (checked.plugins.get(id)?.clone(), kind.clone());
-        Some((id.clone(), Chosen { plugin, kind }))
+        let code = ChosenCode::Plugin(plugin);
+        Some((id.clone(), Chosen { code, kind }))
     });
     match Plan::share(descriptor, &chosen.collect(), remote) {
         Ok(plan) => Ok(Prepared {

@@ -78,6 +78,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// Its config as JSON text; `null` for none.
+    pub fn config_text(&self) -> String {
+        let config = self.config.as_ref();
+        config.map_or_else(|| "null".to_owned(), |config| config.value.to_string())
+    }
+
     /// The process that hosts the node if it is a plugin.
     pub fn process_place(&self) -> &ProcessPlace {
         match &self.process {

@@ -4,6 +4,7 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mailbox, Order, Slot};
+use super::outside::Outside;
 use super::plan::NodeIndex;
 use super::progress::{NodeProgress, Progress, Watcher};
 use super::remote::{Outlet, RemoteInput};
@@ -46,6 +47,8 @@ pub(super) struct Running {
     pub(super) worker: usize,
     pub(super) seat: SeatId,
     pub(super) inputs: Vec<RunningInput>,
+    /// Who runs it, if that is not this process.
+    pub(super) outside: Option<Arc<dyn Outside>>,
     pub(super) ending: Option<Ending>,
 }
 
@@ -205,6 +208,9 @@ impl Dataflow {
         if let Some(running) = self.nodes.get(node) {
             // Before the order, so that a callback that waits for a reader ends and takes it.
             running.shared.stop_sending();
+            if let Some(outside) = &running.outside {
+                outside.stop();
+            }
         }
         self.order(node, Order::Stop);
     }
@@ -247,6 +253,10 @@ impl Dataflow {
             .engine(level, Some(&running.shared.id), &ending.to_string());
         running.ending = Some(ending.clone());
         running.cut_off(&self.workers);
+        if let Some(outside) = &running.outside {
+            outside.stop();
+            outside.retire(&ending);
+        }
         self.tell_of(node, NodeProgress::Ended(ending));
     }
 
@@ -290,6 +300,10 @@ impl Drop for Dataflow {
         for node in &self.nodes {
             node.shared.stop_sending();
             node.cut_off(&self.workers);
+            if let (Some(outside), None) = (&node.outside, &node.ending) {
+                outside.stop();
+                outside.retire(&Ending::Stuck);
+            }
         }
         for worker in &self.workers {
             worker.mailbox.end();
@@ -324,6 +338,8 @@ impl Running {
         mailbox: Option<&Mailbox>,
         timers: &[TimerReport],
     ) -> NodeReport {
+        let outside = self.outside.as_ref().map(|outside| outside.counts());
+        let outside = outside.unwrap_or_default();
         let counts = self.inputs.iter().map(|input| {
             let mut count = mailbox
                 .map(|mailbox| mailbox.count(input.slot))
@@ -332,11 +348,16 @@ impl Running {
                 .iter()
                 .find(|timer| Some(timer.period) == input.timer);
             count.missed += timer.map_or(0, |timer| timer.missed);
+            count.taken += outside.taken.get(&input.name).unwrap_or(&0);
+            count.dropped += outside.dropped.get(&input.name).unwrap_or(&0);
             (input.name.clone(), count)
         });
         let inputs: BTreeMap<_, _> = counts.collect();
         let outputs = || self.shared.outputs.iter();
-        let sent = outputs().map(|output| (output.name.clone(), output.route.sent()));
+        let sent = outputs().map(|output| {
+            let unseen = outside.sent.get(&output.name).unwrap_or(&0);
+            (output.name.clone(), output.route.sent().max(*unseen))
+        });
         let unsent = outputs().map(|output| (output.name.clone(), output.route.unsent()));
         NodeReport {
             id: self.shared.id.clone(),

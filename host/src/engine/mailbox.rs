@@ -18,6 +18,7 @@ pub use taken::{OnTaken, Taken};
 
 use super::SeatId;
 use crate::descriptor::QueuePolicy;
+use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -50,6 +51,15 @@ pub enum Order {
     Fail {
         /// The instance's restart count.
         instance: u32,
+    },
+    /// The instance, which runs outside, has ended.
+    Ended {
+        /// The instance's restart count.
+        instance: u32,
+        /// How.
+        result: Result<(), NodeFailure>,
+        /// Whether that was because all its inputs were closed.
+        inputs_closed: bool,
     },
 }
 

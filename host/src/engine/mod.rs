@@ -5,9 +5,11 @@
 //! way. Absent: files, sockets, the command line.
 
 mod clock;
+mod code;
 mod dataflow;
 mod inline;
 mod mailbox;
+mod outside;
 mod plan;
 mod progress;
 mod remote;
@@ -23,7 +25,8 @@ mod worker;
 pub use clock::Clock;
 pub use dataflow::Dataflow;
 pub use mailbox::{InputCount, OnTaken, Taken};
-pub use plan::{Chosen, NodeIndex, Plan, PlanError, RemoteInputs};
+pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+pub use plan::{Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, RemoteInputs};
 pub use progress::{NodeProgress, Progress, Watcher};
 pub use remote::{Outlet, OutletPushed, RemoteInput};
 pub use report::{NodeReport, Report, TimerReport};

@@ -5,6 +5,7 @@
 
 mod seating;
 
+use super::outside::Outside;
 use super::route::PATIENCE;
 use super::state::START_GRACE;
 use crate::descriptor::{Descriptor, InputSpec, Node, QueuePolicy, Restart, Source, ThreadPlace};
@@ -43,12 +44,8 @@ pub struct Plan {
 pub struct PlannedNode {
     /// Its id.
     pub id: NodeId,
-    /// The plugin that it comes from.
-    pub plugin: Arc<Plugin>,
-    /// The node kind.
-    pub kind: KindTable,
-    /// Its config: JSON text, `null` for none.
-    pub config: String,
+    /// What its instances are made from.
+    pub code: PlannedCode,
     /// Its inputs, in the order of their indices.
     pub inputs: Vec<PlannedInput>,
     /// Its outputs, in the order of their indices.
@@ -61,6 +58,22 @@ pub struct PlannedNode {
     pub worker: usize,
     /// Whether the node that it reads from calls it inline.
     pub inline: bool,
+}
+
+/// What a node's instances are made from.
+#[derive(Debug, Clone)]
+pub enum PlannedCode {
+    /// A plugin in this process.
+    Plugin {
+        /// The plugin that it comes from.
+        plugin: Arc<Plugin>,
+        /// The node kind.
+        kind: KindTable,
+        /// Its config: JSON text, `null` for none.
+        config: String,
+    },
+    /// Somebody else runs it.
+    Outside(Arc<dyn Outside>),
 }
 
 /// One input.
@@ -97,6 +110,8 @@ pub enum From {
         /// Its output.
         output: PortName,
     },
+    /// Without the engine: the process that runs the node makes it, from another node there (`true`) or a timer.
+    Own(bool),
     /// A timer of that period.
     Timer(Duration),
     /// The dataflow's log lines, which the engine does not make; index of the source in [`Source::Logs`] terms.
@@ -123,14 +138,26 @@ pub struct PlannedWorker {
     pub cpu_affinity: Vec<usize>,
 }
 
-/// A node's loaded plugin and the kind to be made from it.
+/// What is known of a node besides its descriptor.
 #[derive(Debug, Clone)]
 pub struct Chosen {
-    /// The plugin.
-    pub plugin: Arc<Plugin>,
+    /// What its instances are made from.
+    pub code: ChosenCode,
     /// The kind, as declared.
     pub kind: KindInfo,
 }
+
+/// What a node's instances are made from.
+#[derive(Debug, Clone)]
+pub enum ChosenCode {
+    /// A loaded plugin.
+    Plugin(Arc<Plugin>),
+    /// Somebody else runs it, and feeds these inputs of it.
+    Outside(Arc<dyn Outside>, OwnInputs),
+}
+
+/// Inputs of a node outside that the engine does not feed: those that read timers or nodes of the same process.
+pub type OwnInputs = BTreeSet<PortName>;
 
 /// Why a checked descriptor cannot become a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -194,21 +221,15 @@ impl Plan {
             let chosen = chosen
                 .get(&node.id)
                 .ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?;
-            let kind = chosen.plugin.kind(&chosen.kind.name);
             nodes.push(PlannedNode {
                 id: node.id.clone(),
-                plugin: chosen.plugin.clone(),
-                kind: kind.ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?,
-                config: node
-                    .config
-                    .as_ref()
-                    .map_or_else(|| "null".to_owned(), |config| config.value.to_string()),
+                code: code(node, chosen).ok_or_else(|| PlanError::NoPlugin(node.id.clone()))?,
                 inputs: Vec::new(),
                 outputs: outputs(node, &chosen.kind),
                 log_output: node.logs.logs_as.as_ref().map(ToString::to_string),
                 restart: node.restart.clone(),
                 worker: 0,
-                inline: *node.thread_place() == ThreadPlace::Sender,
+                inline: chosen.is_here() && *node.thread_place() == ThreadPlace::Sender,
             });
         }
         let mut plan = Self {
@@ -219,7 +240,7 @@ impl Plan {
             patience: PATIENCE,
             held: false,
         };
-        plan.connect(descriptor, &index, remote)?;
+        plan.connect(descriptor, &index, chosen, remote)?;
         plan.seat(descriptor);
         Ok(plan)
     }
@@ -228,11 +249,15 @@ impl Plan {
         &mut self,
         descriptor: &Descriptor,
         index: &HashMap<&NodeId, NodeIndex>,
+        chosen: &BTreeMap<NodeId, Chosen>,
         remote: &RemoteInputs,
     ) -> Result<(), PlanError> {
         for (reader, node) in descriptor.nodes.iter().enumerate() {
+            let chosen = chosen.get(&node.id);
             for (name, input) in &node.inputs {
+                let own = chosen.is_some_and(|chosen| chosen.feeds_itself(name));
                 let from = match elsewhere(node, name, input, index, remote)? {
+                    _ if own => From::Own(matches!(input.source, Source::Output { .. })),
                     Some(from) => from,
                     None => self.source(&node.id, input, index)?,
                 };
@@ -242,7 +267,7 @@ impl Plan {
                         from,
                         capacity: input.queue_size.get(),
                         policy: input.policy,
-                        timeout: input.input_timeout,
+                        timeout: input.input_timeout.filter(|_| !own),
                         slot: 0,
                     });
                 }
@@ -276,6 +301,27 @@ impl Plan {
             output: found.ok_or_else(missing)?,
         })
     }
+}
+
+impl Chosen {
+    fn is_here(&self) -> bool {
+        matches!(self.code, ChosenCode::Plugin(_))
+    }
+
+    fn feeds_itself(&self, input: &PortName) -> bool {
+        matches!(&self.code, ChosenCode::Outside(_, own) if own.contains(input))
+    }
+}
+
+fn code(node: &Node, chosen: &Chosen) -> Option<PlannedCode> {
+    Some(match &chosen.code {
+        ChosenCode::Plugin(plugin) => PlannedCode::Plugin {
+            plugin: plugin.clone(),
+            kind: plugin.kind(&chosen.kind.name)?,
+            config: node.config_text(),
+        },
+        ChosenCode::Outside(outside, _) => PlannedCode::Outside(outside.clone()),
+    })
 }
 
 /// Where an input reads from when its sender is not in this process.

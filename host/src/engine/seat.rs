@@ -341,7 +341,27 @@ impl Callbacks for SeatHandle {
 }
 
 impl SeatHandle {
-    fn order(&self, order: Order) {
+    /// The node.
+    pub fn node(&self) -> &NodeId {
+        &self.shared.id
+    }
+
+    /// The instance's number.
+    pub fn restart_count(&self) -> u32 {
+        self.restart_count
+    }
+
+    /// Closes an output, unless a later instance has taken this one's place.
+    pub fn close_output(&self, output: u32) {
+        if let Some(output) = self.shared.outputs.get(output as usize)
+            && !self.is_replaced()
+        {
+            output.route.close();
+        }
+    }
+
+    /// Gives an order to the node's own thread.
+    pub(super) fn order(&self, order: Order) {
         self.shared.mailbox.order(self.shared.seat, order);
     }
 }

@@ -3,9 +3,11 @@
 //! Invariant: what has been started ends again when a later thread cannot be. Absent: what happens then (`dataflow`).
 
 use super::clock::Clock;
+use super::code::{Code, PluginCode};
 use super::dataflow::{Dataflow, Running, RunningInput, Worker};
 use super::mailbox::{Mailbox, Slot};
-use super::plan::{From, NodeIndex, Plan, PlannedNode, PlannedWorker};
+use super::outside::About;
+use super::plan::{From, NodeIndex, Plan, PlannedCode, PlannedNode, PlannedWorker};
 use super::route::Route;
 use super::seat::{Output, SeatShared};
 use super::state::State;
@@ -120,11 +122,7 @@ impl Dataflow {
         let spec = SeatSpec {
             node: index,
             shared: shared.clone(),
-            kind: planned.kind,
-            library: planned.plugin.library(),
-            level: self.log.level(&planned.id),
-            dataflow: self.id.to_string(),
-            config: planned.config.clone(),
+            code: self.code(planned),
             inputs: inputs
                 .clone()
                 .map(|input| (input.name.to_string(), Slot(input.slot), input.timeout))
@@ -144,10 +142,46 @@ impl Dataflow {
                 worker: planned.worker,
                 seat,
                 inputs: inputs.collect(),
+                outside: match &planned.code {
+                    PlannedCode::Outside(outside) => Some(outside.clone()),
+                    PlannedCode::Plugin { .. } => None,
+                },
                 ending: None,
             },
             spec,
         )
+    }
+
+    fn code(&self, planned: &PlannedNode) -> Code {
+        let level = self.log.level(&planned.id);
+        let inputs = planned.inputs.iter();
+        let inputs = inputs.map(|input| input.name.to_string()).collect();
+        let outputs = planned.outputs.iter();
+        let outputs = outputs.map(|output| output.name.clone()).collect();
+        match &planned.code {
+            PlannedCode::Plugin {
+                plugin,
+                kind,
+                config,
+            } => Code::Plugin(PluginCode {
+                kind: *kind,
+                library: plugin.library(),
+                level,
+                dataflow: self.id.to_string(),
+                config: config.clone(),
+                inputs,
+                outputs,
+            }),
+            PlannedCode::Outside(outside) => {
+                let about = About {
+                    dataflow: self.id,
+                    inputs,
+                    outputs,
+                    level,
+                };
+                Code::Outside(outside.clone(), Arc::new(about))
+            }
+        }
     }
 
     fn spawn(

@@ -197,6 +197,7 @@ impl Readers {
                 }
             }
             From::Remote { .. } => self.remote.extend(RemoteInput::new(node, input, target)),
+            From::Own(_) => {}
             From::Timer(period) => self.timers.entry(*period).or_default().push(reader(target)),
             From::Logs(source) => {
                 let (node, source, clock) = (node.id.clone(), source.clone(), clock.clone());
@@ -227,7 +228,12 @@ fn worker_numbers(count: usize) -> Vec<u64> {
 pub(super) fn node_specs(plan: &Plan) -> Vec<NodeSpec> {
     let reads = |node: &PlannedNode| {
         let mut inputs = node.inputs.iter();
-        inputs.any(|input| matches!(input.from, From::Output { .. } | From::Remote { .. }))
+        inputs.any(|input| {
+            matches!(
+                input.from,
+                From::Output { .. } | From::Remote { .. } | From::Own(true)
+            )
+        })
     };
     plan.nodes
         .iter()

@@ -3,44 +3,22 @@
 //! Invariant: every callback of a seat runs on this thread, one at a time. A seat whose node has ended holds its inputs
 //! until the engine makes it again or shuts them. Absent: the decision what happens after an ending (`state`).
 
+mod sitting;
+
+pub use sitting::SeatSpec;
+
 use super::Told;
 use super::inline;
 use super::mailbox::{Delivery, Lent, Mailbox, Order, Pass, Slot};
-use super::plan::NodeIndex;
-use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
-use plugin_abi::ffi::{self, Status};
-use plugin_abi::hosting::{
-    CreateWith, Event, Instance, KindTable, LibraryTable, NodeFailure, Table, status_text,
-};
+use plugin_abi::ffi;
 use plugin_abi::message::Message;
-use plugin_abi::node::Stop;
+use sitting::Seat;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
-
-/// Everything a thread needs to host one node.
-pub struct SeatSpec {
-    /// The node's number in its dataflow.
-    pub node: NodeIndex,
-    /// The state that its threads share.
-    pub shared: Arc<SeatShared>,
-    /// The kind to make.
-    pub kind: KindTable,
-    /// The library that the kind comes from.
-    pub library: &'static LibraryTable,
-    /// Log level of this node; may change at any time.
-    pub level: Arc<AtomicU32>,
-    /// The dataflow's UUID as text.
-    pub dataflow: String,
-    /// The config: JSON text.
-    pub config: String,
-    /// Its inputs, in the order of their indices: name, number in the mailbox, timeout.
-    pub inputs: Vec<(String, Slot, Option<Duration>)>,
-}
 
 /// The seats of one thread. Only that thread holds it.
 pub struct Seats {
@@ -50,27 +28,13 @@ pub struct Seats {
     engine: Sender<Told>,
 }
 
-struct Seat {
-    spec: SeatSpec,
-    output_names: Vec<String>,
-    input_names: Vec<String>,
-    instance: Option<Instance<SeatHandle>>,
-    /// Takes messages: made, and told to go.
-    going: bool,
-    /// By input: closed, which a new instance is told again.
-    closed: Vec<bool>,
-    /// By input: when the last message came, for its timeout.
-    heard: Vec<Instant>,
-    last_input: Option<u32>,
-    restart_count: u32,
-}
-
 /// Runs a thread's seats until its mailbox ends.
 pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Sender<Told>) {
     let timed = specs
         .iter()
         .flat_map(|spec| &spec.inputs)
         .any(|(.., timeout)| timeout.is_some());
+    let outside = specs.iter().any(|spec| spec.code.is_outside());
     let seats = specs
         .into_iter()
         .map(|spec| RefCell::new(Seat::new(spec)))
@@ -89,7 +53,15 @@ pub fn run(worker: u64, mailbox: &Arc<Mailbox>, specs: Vec<SeatSpec>, engine: Se
             // Also on a thread that is never without messages of other inputs.
             seats.time_out();
         }
-        let delivery = mailbox.take(&mut seats.lent.borrow_mut(), deadline);
+        let mut delivery = None;
+        if outside {
+            // Looked for without waiting, so that they are told before the thread waits.
+            delivery = mailbox.take(&mut seats.lent.borrow_mut(), Some(Instant::now()));
+            if delivery.is_none() {
+                seats.idle();
+            }
+        }
+        let delivery = delivery.or_else(|| mailbox.take(&mut seats.lent.borrow_mut(), deadline));
         match delivery {
             Some(Delivery::Order(seat, order)) => seats.order(seat.0, order),
             Some(Delivery::Message(slot, message)) => {
@@ -139,16 +111,20 @@ impl Seats {
     }
 
     fn ended(&self, seat: &mut Seat, ending: Ending) {
+        let all_closed = !seat.closed.is_empty() && seat.closed.iter().all(|closed| *closed);
+        self.ended_with(seat, ending, all_closed);
+    }
+
+    fn ended_with(&self, seat: &mut Seat, ending: Ending, inputs_closed: bool) {
         for (_, slot, _) in &seat.spec.inputs {
             self.mailbox.hold(*slot, true);
         }
         self.mailbox.give_back(&mut self.lent.borrow_mut());
-        let all_closed = !seat.closed.is_empty() && seat.closed.iter().all(|closed| *closed);
         seat.drop_instance();
         self.tell(Told::Ended {
             node: seat.spec.node,
             ending,
-            inputs_closed: all_closed,
+            inputs_closed,
         });
     }
 
@@ -172,6 +148,20 @@ impl Seats {
                 seat.is_instance(instance)
                     .then(|| seat.failed(ffi::ERR_FAILED))
             }),
+            Order::Ended {
+                instance,
+                result,
+                inputs_closed,
+            } => {
+                let Some(cell) = self.seats.get(seat) else {
+                    return;
+                };
+                let mut seat = cell.borrow_mut();
+                if let Some(ending) = seat.ended(instance, result) {
+                    let all = !seat.closed.is_empty() && seat.closed.iter().all(|closed| *closed);
+                    self.ended_with(&mut seat, ending, inputs_closed || all);
+                }
+            }
         }
     }
 
@@ -244,6 +234,13 @@ impl Seats {
         }
     }
 
+    /// Nothing waits for these nodes now.
+    fn idle(&self) {
+        for seat in &self.seats {
+            seat.borrow_mut().idle();
+        }
+    }
+
     /// Drops what instances are left: the dataflow was dropped while it ran.
     fn leave(&self) {
         for seat in &self.seats {
@@ -278,11 +275,7 @@ impl Seats {
                     if let Some((_, slot, _)) = seat.spec.inputs.get(input as usize) {
                         self.mailbox.shut(*slot);
                     }
-                    let name = seat
-                        .input_names
-                        .get(input as usize)
-                        .cloned()
-                        .unwrap_or_default();
+                    let name = seat.input_name(input).to_owned();
                     seat.spec.shared.warn(&format!(
                         "input `{name}` is closed: no message within its input_timeout"
                     ));
@@ -291,186 +284,4 @@ impl Seats {
             }
         }
     }
-}
-
-impl Seat {
-    fn new(spec: SeatSpec) -> Self {
-        Self {
-            output_names: spec
-                .shared
-                .outputs
-                .iter()
-                .map(|output| output.name.clone())
-                .collect(),
-            input_names: spec.inputs.iter().map(|(name, ..)| name.clone()).collect(),
-            instance: None,
-            going: false,
-            closed: vec![false; spec.inputs.len()],
-            heard: vec![Instant::now(); spec.inputs.len()],
-            last_input: None,
-            restart_count: 0,
-            spec,
-        }
-    }
-
-    fn create(&mut self, restart_count: u32) -> Result<(), Ending> {
-        let shared = &self.spec.shared;
-        shared.take_failure();
-        self.last_input = None;
-        self.restart_count = restart_count;
-        let table = Table::new(
-            SeatHandle::new(shared.clone(), restart_count),
-            self.spec.library,
-            self.spec.level.clone(),
-        );
-        let with = CreateWith {
-            inputs: &self.input_names,
-            outputs: &self.output_names,
-            config: &self.spec.config,
-            node_id: shared.id.as_str(),
-            dataflow_id: &self.spec.dataflow,
-            restart_count,
-        };
-        match shared.called(|| Instance::create(self.spec.kind, table, &with)) {
-            Ok(instance) => {
-                self.instance = Some(instance);
-                Ok(())
-            }
-            // Its sending was refused because a stop has been requested meanwhile.
-            Err(ffi::ERR_CLOSED) => Err(Ending::Stopped),
-            Err(status) => Err(Ending::NotCreated(failure(shared, status))),
-        }
-    }
-
-    fn is_instance(&self, restart_count: u32) -> bool {
-        self.instance.is_some() && self.restart_count == restart_count
-    }
-
-    /// Begins to take messages. A new instance hears first what has closed before.
-    fn go(&mut self) -> Option<Ending> {
-        self.instance.as_ref()?;
-        SeatHandle::new(self.spec.shared.clone(), self.restart_count).let_go();
-        self.going = true;
-        self.heard.fill(Instant::now());
-        let closed: Vec<u32> = (0..self.closed.len() as u32)
-            .filter(|i| self.is_closed(*i))
-            .collect();
-        closed
-            .into_iter()
-            .find_map(|input| self.event(Event::InputClosed { input }))
-    }
-
-    fn is_closed(&self, input: u32) -> bool {
-        self.closed.get(input as usize).copied().unwrap_or(true)
-    }
-
-    fn message(&mut self, input: u32, message: &Message) -> Option<Ending> {
-        if self.is_closed(input) {
-            return None;
-        }
-        self.last_input = Some(input);
-        if self
-            .spec
-            .inputs
-            .get(input as usize)
-            .is_some_and(|(_, _, timeout)| timeout.is_some())
-            && let Some(heard) = self.heard.get_mut(input as usize)
-        {
-            *heard = Instant::now();
-        }
-        self.event(Event::Input { input, message })
-    }
-
-    fn close(&mut self, input: u32) -> Option<Ending> {
-        if self.is_closed(input) {
-            return None;
-        }
-        if let Some(closed) = self.closed.get_mut(input as usize) {
-            *closed = true;
-        }
-        self.instance.as_ref()?;
-        if let Some(ending) = self.event(Event::InputClosed { input }) {
-            return Some(ending);
-        }
-        if self.closed.iter().all(|closed| *closed) {
-            return Some(self.last_event(Stop::InputsClosed));
-        }
-        None
-    }
-
-    fn stop(&mut self) -> Option<Ending> {
-        self.spec.shared.stop_sending();
-        self.instance.as_ref()?;
-        Some(self.last_event(Stop::Requested))
-    }
-
-    fn last_event(&mut self, why: Stop) -> Ending {
-        let ended = self.event(Event::Stop(why));
-        match ended {
-            Some(Ending::Failed { .. }) => ended.unwrap_or(Ending::Finished),
-            _ if why == Stop::Requested => Ending::Stopped,
-            _ => Ending::Finished,
-        }
-    }
-
-    /// Calls the instance; `Some` when that was its last call.
-    fn event(&mut self, event: Event<'_>) -> Option<Ending> {
-        let instance = self.instance.as_mut()?;
-        let shared = &self.spec.shared;
-        match shared.called(|| instance.on_event(event)) {
-            // It may have reported a failure although it went on.
-            ffi::OK | ffi::DONE if shared.has_failed() => Some(self.failed(ffi::ERR_FAILED)),
-            ffi::OK => None,
-            ffi::DONE if shared.is_stopping() => Some(Ending::Stopped),
-            ffi::DONE => Some(Ending::Finished),
-            status => Some(self.failed(status)),
-        }
-    }
-
-    fn failed(&self, status: Status) -> Ending {
-        let input = self
-            .last_input
-            .and_then(|input| self.input_names.get(input as usize))
-            .cloned();
-        Ending::Failed {
-            failure: failure(&self.spec.shared, status),
-            last_input: input,
-        }
-    }
-
-    fn drop_instance(&mut self) {
-        self.going = false;
-        self.spec.shared.stop_sending();
-        let instance = self.instance.take();
-        self.spec.shared.called(|| drop(instance));
-        if let Some(failure) = self.spec.shared.take_failure() {
-            self.spec
-                .shared
-                .warn(&format!("failed while it was dropped: {failure}"));
-        }
-    }
-
-    /// Open inputs that have a timeout, and when it is over.
-    fn timeouts(&self) -> impl Iterator<Item = (u32, Instant)> {
-        let going = self.going;
-        self.spec
-            .inputs
-            .iter()
-            .zip(&self.heard)
-            .zip(&self.closed)
-            .enumerate()
-            .filter_map(move |(input, (((_, _, timeout), heard), closed))| {
-                let timeout = timeout.filter(|_| going && !closed)?;
-                Some((input as u32, heard.checked_add(timeout)?))
-            })
-    }
-}
-
-fn failure(shared: &SeatShared, status: Status) -> NodeFailure {
-    shared.take_failure().unwrap_or_else(|| NodeFailure {
-        panicked: status == ffi::ERR_PANICKED,
-        text: status_text(status).to_owned(),
-        causes: Vec::new(),
-        place: None,
-    })
 }

@@ -4,7 +4,8 @@ use host::control::{Epoch, Placement, RemoteEdges, local_part};
 use host::descriptor::resolve::Places;
 use host::descriptor::{Descriptor, Source};
 use host::engine::{
-    Chosen, Command, Dataflow, Ending, EngineLog, InputCount, NodeReport, Plan, Probe, Report,
+    Chosen, ChosenCode, Command, Dataflow, Ending, EngineLog, InputCount, NodeReport, Plan, Probe,
+    Report,
 };
 use host::ids::{DataflowId, MachineId, NodeId};
 use host::launch;
@@ -91,7 +92,8 @@ pub fn chosen(descriptor: &Descriptor) -> BTreeMap<NodeId, Chosen> {
     kinds
         .map(|(id, kind)| {
             let plugin = plugin.clone();
-            (id, Chosen { plugin, kind })
+            let code = ChosenCode::Plugin(plugin);
+            (id, Chosen { code, kind })
         })
         .collect()
 }
