@@ -94,8 +94,8 @@ fn read_head(head: &str) -> Option<Record> {
     let (mark, message) = rest.split_at_checked(MARK_WIDTH)?;
     let message = message.strip_prefix(' ')?;
     let (level, target) = match mark.trim_end() {
-        "out" => (Level::Info, Stream::Stdout.target()),
-        "err" => (Level::Info, Stream::Stderr.target()),
+        "out" => (Level::Info, Stream::Stdout.name()),
+        "err" => (Level::Info, Stream::Stderr.name()),
         mark => (mark.parse().ok()?, ""),
     };
     Some(Record {

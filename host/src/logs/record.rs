@@ -39,7 +39,8 @@ pub enum Stream {
 }
 
 impl Stream {
-    pub(super) fn target(self) -> &'static str {
+    /// `stdout` or `stderr`.
+    pub fn name(self) -> &'static str {
         match self {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
@@ -183,7 +184,7 @@ impl Record {
         let message = clipped(text, MAX_TEXT_BYTES);
         Self {
             time,
-            ..Self::new(Level::Info, stream.target(), message)
+            ..Self::new(Level::Info, stream.name(), message)
         }
         .by(origin)
     }

@@ -1,5 +1,8 @@
-//! Nodes as processes: the wires that they speak.
+//! Nodes as processes: the wires that they speak, and the life of a process.
 //!
-//! Absent: starting and ending processes, and what a dataflow is.
+//! Absent: what a dataflow is.
 
+pub mod child;
 pub mod dora;
+pub mod lines;
+pub mod processes;

@@ -3,6 +3,8 @@
 //! Where PyPI cannot be reached, or there is no Python, the tests say so and show nothing.
 
 mod echo;
+mod flow;
+mod flows;
 mod host;
 mod life;
 mod python;

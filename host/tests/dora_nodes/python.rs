@@ -50,6 +50,11 @@ impl Python {
         Ok(Self { program })
     }
 
+    /// The interpreter.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Starts a script as a node.
     pub fn start(&self, folder: &Path, script: &str, config: &str) -> Running {
         let variable = ::host::process::dora::launch::VARIABLE;

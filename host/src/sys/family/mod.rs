@@ -61,6 +61,16 @@ impl Family {
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     }
 
+    /// The number of its first process.
+    pub fn id(&self) -> u32 {
+        self.state().child.id()
+    }
+
+    /// Whether its first process has ended and was collected.
+    pub fn has_ended(&self) -> bool {
+        self.state().ended.is_some()
+    }
+
     /// Waits until its first process ends, then kills what that left.
     ///
     /// # Errors
@@ -77,6 +87,14 @@ impl Family {
         let state = self.state();
         if state.ended.is_none() {
             self.group.ask_to_end();
+        }
+    }
+
+    /// As [`Family::ask_to_end`], but where there is no way to ask nothing happens.
+    pub fn ask_only(&self) {
+        let state = self.state();
+        if state.ended.is_none() {
+            self.group.ask_only();
         }
     }
 

@@ -37,6 +37,10 @@ impl Group {
         let _ = kill_process_group(self.0, Signal::TERM);
     }
 
+    pub fn ask_only(&self) {
+        self.ask_to_end();
+    }
+
     pub fn kill(&self) {
         // As above.
         let _ = kill_process_group(self.0, Signal::KILL);

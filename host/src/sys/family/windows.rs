@@ -7,13 +7,14 @@ use std::os::windows::process::CommandExt;
 use std::process::{Child, Command};
 use std::ptr;
 use windows_sys::Win32::Foundation::WAIT_FAILED;
+use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
     SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, INFINITE, WaitForSingleObject,
+    CREATE_NEW_PROCESS_GROUP, GetProcessId, INFINITE, WaitForSingleObject,
 };
 
 #[derive(Debug)]
@@ -70,6 +71,14 @@ impl Group {
     /// A process without a window cannot be asked.
     pub fn ask_to_end(&self) {
         self.kill();
+    }
+
+    /// Ctrl-Break, for programs that share this process's console: the group's number is that of its first process.
+    pub fn ask_only(&self) {
+        // SAFETY: a valid handle.
+        let id = unsafe { GetProcessId(self.first.as_raw_handle()) };
+        // SAFETY: takes any number. Where there is no console nobody is asked.
+        unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, id) };
     }
 
     pub fn kill(&self) {

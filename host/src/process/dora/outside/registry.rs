@@ -27,6 +27,7 @@ struct Expected {
 }
 
 impl Registry {
+    /// Nobody is expected yet.
     pub fn new(say: Say) -> Self {
         Self {
             expected: Mutex::default(),
@@ -37,8 +38,7 @@ impl Registry {
     /// From now on this instance may connect.
     pub fn expect(&self, instance: Arc<Instance>, launch: Launch) {
         let key = (launch.dataflow, launch.node.clone());
-        self.expected()
-            .insert(key, Expected { instance, launch });
+        self.expected().insert(key, Expected { instance, launch });
     }
 
     /// It may not any more.
@@ -100,7 +100,10 @@ impl NodeHost for Registry {
             Some(instance) => instance.refuse(text),
             None => (self.say)(
                 2,
-                &format!("a process that says it is node `{}` was refused: {text}", hello.node),
+                &format!(
+                    "a process that says it is node `{}` was refused: {text}",
+                    hello.node
+                ),
             ),
         }
     }
