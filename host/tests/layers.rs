@@ -97,6 +97,17 @@ fn lower_modules_do_not_name_higher_ones() {
                 "std::net",
             ],
         ),
+        (
+            "process",
+            &[
+                "crate::descriptor",
+                "crate::plugin::",
+                "crate::engine",
+                "crate::control",
+                "crate::daemon",
+                "crate::link",
+            ],
+        ),
         ("coordinator", &["crate::engine", "crate::daemon"]),
         ("daemon", &["crate::coordinator"]),
         (
@@ -137,12 +148,14 @@ fn state_machines_have_no_clock_and_touch_nothing() {
 
 #[test]
 fn libraries_stay_behind_their_one_module() {
-    let places: [(&str, &str); 5] = [
+    let places: [(&str, &str); 7] = [
         ("zenoh::", "link"),
         ("saphyr_parser", "descriptor"),
         ("libloading", "plugin"),
         ("object::", "plugin"),
         ("windows_sys", "sys"),
+        ("dora_message", "process"),
+        ("bincode", "process"),
     ];
     for (library, module) in places {
         let inside = host().join(module);

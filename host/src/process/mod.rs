@@ -3,8 +3,12 @@
 //! Absent: what a dataflow is.
 
 pub mod child;
+pub mod dora;
 pub mod host_process;
+mod launcher;
 pub mod lines;
+pub mod processes;
 mod runs;
 
+pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
 pub use runs::{Placed, Runs};

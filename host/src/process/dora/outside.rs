@@ -1,0 +1,374 @@
+//! Unmodified dora nodes as nodes outside of the engine.
+//!
+//! An instance is a process that is started, connects to the server and subscribes; then its seat in the engine hands it
+//! events, and what it sends goes into the engine. A dynamic node's process is somebody else's: there is an instance at
+//! once, and messages are dropped until it has connected. Invariant: an instance's end is told after all that its process
+//! has sent; no process outlives its node. Absent: sockets (`server`), processes (`child`).
+
+mod descriptor;
+mod instance;
+mod outgoing;
+mod registry;
+
+pub use descriptor::dora_descriptor;
+pub use registry::{Registry, Say};
+
+use super::launch::{Launch, LaunchInput, VARIABLE};
+use super::words::NodeEvent;
+use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
+use crate::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent};
+use crate::ids::{DataflowId, NodeId, PortName};
+use crate::logs::Stream;
+use crate::process::child::{Child, Exit, Hooks, Launch as Command};
+use crate::process::lines;
+use instance::{Instance, NotBegun};
+use plugin_abi::hosting::NodeFailure;
+use plugin_abi::node::Stop;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a process may take to subscribe: it may install packages or load a model before.
+pub const START: Duration = Duration::from_secs(300);
+/// After so long without a subscription, the log says what is waited for.
+const UNUSUAL: Duration = Duration::from_secs(15);
+/// How long a process that was refused may take to say so and end.
+const REFUSED: Duration = Duration::from_secs(5);
+/// How long the connections of a process that has ended may stay: somebody else holds them.
+const DETACH: Duration = Duration::from_secs(5);
+/// What a process that has not stopped in time has between the request of the system and its force.
+const KILL: Duration = Duration::from_secs(5);
+/// Messages that a node itself may queue on an input with `backpressure`: it must not drop any, and 0.x nodes know no
+/// other way to say so.
+const LOSSLESS_QUEUE: usize = 1_000_000;
+
+/// Where nodes connect.
+pub trait Port: Send + Sync + std::fmt::Debug {
+    /// The address for a node; dynamic ones look at a certain port.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn address(&self, dynamic: bool) -> Result<SocketAddr, String>;
+
+    /// Ends a node's connections.
+    fn dismiss(&self, dataflow: DataflowId, node: &NodeId);
+}
+
+/// A dora node, and how it is run. Any thread.
+pub struct DoraNode {
+    node: Node,
+    /// `None` for one that somebody else starts.
+    command: Option<Command>,
+    /// What the node may read of its dataflow.
+    descriptor: Arc<Value>,
+    registry: Arc<Registry>,
+    port: Arc<dyn Port>,
+    start: Duration,
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    halted: bool,
+    instance: Option<Arc<Instance>>,
+    child: Option<Arc<Child>>,
+}
+
+impl DoraNode {
+    /// A node that is run by `command`; without one somebody else starts it. `descriptor` is what
+    /// [`dora_descriptor`] makes.
+    pub fn new(
+        node: &Node,
+        command: Option<Command>,
+        descriptor: Arc<Value>,
+        registry: Arc<Registry>,
+        port: Arc<dyn Port>,
+    ) -> Self {
+        Self {
+            node: node.clone(),
+            command,
+            descriptor,
+            registry,
+            port,
+            start: START,
+            current: Mutex::default(),
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn launch(&self, end: &OutsideEnd) -> Result<Launch, String> {
+        let dynamic = self.command.is_none();
+        let inputs = self.node.inputs.iter().map(|(name, spec)| LaunchInput {
+            input: name.clone(),
+            source: spec.source.to_string(),
+            queue: match spec.policy {
+                QueuePolicy::Backpressure => LOSSLESS_QUEUE,
+                _ => spec.queue_size.get(),
+            },
+        });
+        Ok(Launch {
+            dataflow: end.dataflow(),
+            node: end.node().clone(),
+            inputs: inputs.collect(),
+            outputs: self.outputs(),
+            address: self.port.address(dynamic)?,
+            descriptor: Value::clone(&self.descriptor),
+            dynamic,
+            restarts: end.restart_count(),
+        })
+    }
+
+    /// What the node itself sends.
+    fn outputs(&self) -> Vec<PortName> {
+        let listed = self.node.outputs.iter().flatten();
+        listed.map(|output| output.value.clone()).collect()
+    }
+
+    /// Starts the process, whose end the instance is told.
+    fn spawn(
+        &self,
+        command: &Command,
+        launch: &Launch,
+        instance: &Arc<Instance>,
+    ) -> Result<Arc<Child>, String> {
+        let mut command = command.clone();
+        set_environment(&mut command, launch);
+        let (printing, ending) = (instance.clone(), instance.clone());
+        let port = self.port.clone();
+        let stdout_as = self.node.logs.stdout_as.clone();
+        let hooks = Hooks {
+            on_line: Box::new(move |stream, line| {
+                printing.end.log(&lines::read(stream, line).line());
+                if let (Stream::Stdout, Some(output)) = (stream, &stdout_as) {
+                    printing.send_line(output, line);
+                }
+            }),
+            on_exit: Box::new(move |exit| {
+                if !ending.wait_until_detached(DETACH) {
+                    // A descendant holds them.
+                    port.dismiss(ending.end.dataflow(), ending.end.node());
+                    ending.wait_until_detached(DETACH);
+                }
+                let result = outcome(&exit, ending.refusal());
+                ending.exited(result);
+            }),
+        };
+        let child = Child::spawn(&command, hooks);
+        let child = child.map_err(|error| {
+            let program = command.program.display();
+            format!("`{program}` cannot be started: {error}")
+        })?;
+        Ok(Arc::new(child))
+    }
+
+    /// Waits until the process has subscribed.
+    fn begun(&self, instance: &Instance) -> Result<(), NodeFailure> {
+        let mut result = instance.begun(UNUSUAL.min(self.start));
+        if matches!(result, Err(NotBegun::Late)) {
+            let text = format!(
+                "its process has not connected for {UNUSUAL:?}: its messages need `Node()` of dora, which waits for nothing; \
+                 it has {:?} altogether",
+                self.start
+            );
+            instance.end.warn(&text);
+            result = instance.begun(self.start.saturating_sub(UNUSUAL));
+        }
+        match result {
+            Ok(()) => Ok(()),
+            Err(NotBegun::Exited(Err(failure))) => Err(NodeFailure {
+                text: match instance.refusal() {
+                    Some(_) => failure.text,
+                    None => format!("exited before initializing dora: {}", failure.text),
+                },
+                ..failure
+            }),
+            Err(NotBegun::Exited(Ok(()))) => Err(failed(
+                "exited before initializing dora, with exit code 0: a program in `path` must make a dora node",
+            )),
+            Err(NotBegun::Refused(text)) => {
+                // It says so itself, too.
+                instance.wait_for_exit(REFUSED);
+                Err(failed(text))
+            }
+            Err(NotBegun::Halted) => Err(failed("stopped before it had connected")),
+            Err(NotBegun::Late) => Err(failed(format!(
+                "its process has not connected within {:?}: no dora node was made in it",
+                self.start
+            ))),
+        }
+    }
+
+    /// Ends the process: asks it, and kills it when it has not ended in a while.
+    fn end_by_force(child: Arc<Child>, instance: Arc<Instance>) {
+        if instance.wait_for_exit(Duration::ZERO) {
+            return;
+        }
+        child.terminate();
+        let waiting = child.clone();
+        let wait = move || {
+            if !instance.wait_for_exit(KILL) {
+                waiting.kill();
+            }
+        };
+        let thread = std::thread::Builder::new().name("dora-kill".to_owned());
+        if thread.spawn(wait).is_err() {
+            child.kill();
+        }
+    }
+}
+
+impl Outside for DoraNode {
+    fn create(&self, end: OutsideEnd) -> Result<Box<dyn Body>, NodeFailure> {
+        let launch = self.launch(&end).map_err(failed)?;
+        let closing = match self.node.restart.policy {
+            RestartPolicy::Never => launch.outputs.clone(),
+            // The next instance sends on them.
+            _ => Vec::new(),
+        };
+        let instance = Instance::new(end, launch.dynamic, &closing);
+        let instance = instance.map_err(|error| failed(format!("no thread: {error}")))?;
+        {
+            let mut current = self.current();
+            current.instance = Some(instance.clone());
+            if current.halted {
+                instance.halt();
+            }
+        }
+        self.registry.expect(instance.clone(), launch.clone());
+        let body = DoraBody {
+            instance: instance.clone(),
+            registry: self.registry.clone(),
+        };
+        let Some(command) = &self.command else {
+            instance.begin_without_connection();
+            return Ok(Box::new(body));
+        };
+        let child = self.spawn(command, &launch, &instance).map_err(failed)?;
+        self.current().child = Some(child.clone());
+        match self.begun(&instance) {
+            Ok(()) => Ok(Box::new(body)),
+            Err(failure) => {
+                child.kill();
+                Err(failure)
+            }
+        }
+    }
+
+    fn stop(&self) {
+        let mut current = self.current();
+        current.halted = true;
+        if let Some(instance) = &current.instance {
+            instance.halt();
+        }
+    }
+
+    fn retire(&self, _: &Ending) {
+        let mut current = self.current();
+        let (instance, child) = (current.instance.take(), current.child.take());
+        drop(current);
+        let Some(instance) = instance else {
+            return;
+        };
+        self.registry.forget(&instance);
+        match child {
+            Some(child) => Self::end_by_force(child, instance),
+            None => self
+                .port
+                .dismiss(instance.end.dataflow(), instance.end.node()),
+        }
+    }
+}
+
+impl std::fmt::Debug for DoraNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DoraNode")
+            .field("node", &self.node.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The seat's side of an instance.
+struct DoraBody {
+    instance: Arc<Instance>,
+    registry: Arc<Registry>,
+}
+
+impl Body for DoraBody {
+    fn go(&mut self) {
+        self.instance.go();
+    }
+
+    fn event(&mut self, event: OutsideEvent<'_>) {
+        match event {
+            OutsideEvent::Input { input, message } => self.instance.deliver(input, message),
+            OutsideEvent::InputClosed { input } => self.instance.input_closed(input),
+            OutsideEvent::Stop(Stop::Requested) => self.instance.last(NodeEvent::Stop),
+            OutsideEvent::Stop(Stop::InputsClosed) => {
+                self.instance.last(NodeEvent::AllInputsClosed);
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        self.instance.flush();
+    }
+}
+
+impl Drop for DoraBody {
+    fn drop(&mut self) {
+        self.registry.forget(&self.instance);
+        self.instance.dropped();
+    }
+}
+
+/// What a node finds in its environment.
+fn set_environment(command: &mut Command, launch: &Launch) {
+    command.set(VARIABLE, launch.yaml());
+    // Lines are to come when they are printed.
+    command.set("PYTHONUNBUFFERED", "1");
+    // A 1.x node opens a session of its own. Its messages take the way through here: nobody is to find it, and it is to
+    // look for nobody.
+    command.set("DORA_ZENOH_MULTICAST", "off");
+    command.set("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0");
+    for other in [
+        "DORA_ZENOH_CONNECT",
+        "DORA_ZENOH_LISTEN_EXTRA",
+        "DORA_RUN_PARENT_PID",
+    ] {
+        command.unset(other);
+    }
+}
+
+/// How an instance ended whose process ended so.
+fn outcome(exit: &Exit, refusal: Option<String>) -> Result<(), NodeFailure> {
+    if let Some(text) = refusal {
+        return Err(failed(text));
+    }
+    if exit.success() {
+        return Ok(());
+    }
+    let mut causes = Vec::new();
+    if !exit.stderr.is_empty() {
+        causes.push(format!(
+            "the last it wrote to stderr:\n{}",
+            exit.stderr.join("\n")
+        ));
+    }
+    Err(NodeFailure {
+        causes,
+        ..failed(format!("its process ended with {exit}"))
+    })
+}
+
+fn failed(text: impl Into<String>) -> NodeFailure {
+    NodeFailure {
+        panicked: false,
+        text: text.into(),
+        causes: Vec::new(),
+        place: None,
+    }
+}

@@ -1,0 +1,442 @@
+//! One instance of a node: what its process, its connections and its seat in the engine tell each other.
+//!
+//! Invariant: beyond one batch nothing waits here for the node, so that the queues of the engine and their policies
+//! decide what it gets; nobody waits here once the node is to stop, has ended, or reads no more. Absent: the process, the
+//! wire.
+
+use super::super::host::{NodeEnd, Taken, Wake};
+use super::super::session::BATCH;
+use super::super::words::NodeEvent;
+use super::outgoing::Outgoing;
+use crate::engine::OutsideEnd;
+use crate::ids::PortName;
+use plugin_abi::hosting::NodeFailure;
+use plugin_abi::message::Message;
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Most bytes that are put together for a node that asks.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// An instance. Any thread.
+pub struct Instance {
+    pub end: OutsideEnd,
+    /// Somebody else starts it, maybe never.
+    dynamic: bool,
+    /// What closes when it says that it sends no more; the rest when it has ended for good.
+    closing: Vec<u32>,
+    inputs: Vec<PortName>,
+    outputs: HashMap<PortName, u32>,
+    state: Mutex<State>,
+    changed: Condvar,
+    outgoing: Arc<Outgoing>,
+}
+
+#[derive(Default)]
+struct State {
+    wake: Option<Wake>,
+    subscribed: bool,
+    detached: bool,
+    start: Option<Result<(), String>>,
+    /// What goes out with the next answer.
+    events: VecDeque<NodeEvent>,
+    bytes: usize,
+    /// Nothing follows them.
+    last: bool,
+    /// The node waits for events.
+    asking: bool,
+    /// Its seat waits for room.
+    waiting: bool,
+    /// It reads no more.
+    deaf: bool,
+    halted: bool,
+    refused: Option<String>,
+    /// [`Instance::begun`] has said yes: the engine is told of the end.
+    made: bool,
+    exit: Option<Result<(), NodeFailure>>,
+    warned: bool,
+}
+
+/// Why an instance has not begun.
+#[derive(Debug)]
+pub enum NotBegun {
+    /// The process has ended.
+    Exited(Result<(), NodeFailure>),
+    /// It speaks a version that is not served; the process has not ended yet.
+    Refused(String),
+    /// It is not wanted any more.
+    Halted,
+    /// Not in time.
+    Late,
+}
+
+impl Instance {
+    /// An instance that nobody has heard of yet.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub fn new(end: OutsideEnd, dynamic: bool, closing: &[PortName]) -> io::Result<Arc<Self>> {
+        let names = |names: &[String]| {
+            let names = names.iter().filter_map(|name| name.parse().ok());
+            names.collect::<Vec<PortName>>()
+        };
+        let outputs: HashMap<_, _> = names(end.outputs()).into_iter().zip(0..).collect();
+        let closing = closing.iter().filter_map(|name| outputs.get(name).copied());
+        Ok(Arc::new(Self {
+            inputs: names(end.inputs()),
+            closing: closing.collect(),
+            outputs,
+            dynamic,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            outgoing: Outgoing::start(end.clone())?,
+            end,
+        }))
+    }
+
+    /// Waits until the node has subscribed.
+    pub fn begun(&self, within: Duration) -> Result<(), NotBegun> {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        loop {
+            if let Some(exit) = &state.exit {
+                return Err(NotBegun::Exited(exit.clone()));
+            }
+            if state.halted {
+                return Err(NotBegun::Halted);
+            }
+            if let Some(text) = &state.refused {
+                return Err(NotBegun::Refused(text.clone()));
+            }
+            if state.subscribed {
+                state.made = true;
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(NotBegun::Late);
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    /// Waits until the process has ended; `false` when it has not in time.
+    pub fn wait_for_exit(&self, within: Duration) -> bool {
+        self.wait_until(within, |state| state.exit.is_some())
+    }
+
+    /// Waits until the node has no connection; `false` when it has one still.
+    pub fn wait_until_detached(&self, within: Duration) -> bool {
+        self.wait_until(within, |state| state.wake.is_none() || state.detached)
+    }
+
+    fn wait_until(&self, within: Duration, so: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        while !so(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            state = self.wait(state, left);
+        }
+        true
+    }
+
+    /// It counts as begun although nobody has connected.
+    pub fn begin_without_connection(&self) {
+        self.state().made = true;
+    }
+
+    /// The process has ended, and all that it sent has arrived.
+    pub fn exited(&self, result: Result<(), NodeFailure>) {
+        let told = {
+            let mut state = self.state();
+            // What it was not given is no fault of its own.
+            let unbegun = matches!(state.start, Some(Err(_)));
+            let result = if unbegun { Ok(()) } else { result };
+            state.exit = Some(result.clone());
+            state.deaf = true;
+            state.made.then_some(result)
+        };
+        self.changed.notify_all();
+        if let Some(result) = told {
+            self.outgoing.end(result);
+        }
+    }
+
+    /// Nobody waits here any more.
+    pub fn halt(&self) {
+        self.state().halted = true;
+        self.changed.notify_all();
+    }
+
+    /// The node may begin.
+    pub fn go(&self) {
+        let mut state = self.state();
+        state.start.get_or_insert(Ok(()));
+        state.wake();
+    }
+
+    /// A message for the node: waits until it asks. Those for a node that is not there are dropped.
+    pub fn deliver(&self, input: u32, message: &Message) {
+        let Some(input) = self.inputs.get(input as usize) else {
+            return;
+        };
+        let mut state = self.state();
+        loop {
+            if state.deaf || state.last || !state.subscribed {
+                return;
+            }
+            if state.has_room() {
+                break;
+            }
+            if state.halted {
+                return;
+            }
+            state.waiting = true;
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let (input, message) = (input.clone(), message.clone());
+        state.push(NodeEvent::Input { input, message });
+        if state.asking && !state.has_room() {
+            state.wake();
+        }
+    }
+
+    /// An input will bring nothing more.
+    pub fn input_closed(&self, input: u32) {
+        if let Some(input) = self.inputs.get(input as usize) {
+            let input = input.clone();
+            let mut state = self.state();
+            if !state.deaf && !state.last {
+                state.push(NodeEvent::InputClosed { input });
+            }
+        }
+    }
+
+    /// The last event.
+    pub fn last(&self, event: NodeEvent) {
+        let absent = {
+            let mut state = self.state();
+            if !state.deaf && !state.last {
+                state.push(event);
+            }
+            state.last = true;
+            let reason = "the dataflow ends before it has begun";
+            state.start.get_or_insert_with(|| Err(reason.to_owned()));
+            state.wake();
+            self.dynamic && state.wake.is_none()
+        };
+        if absent {
+            // Nobody comes who could be told.
+            self.outgoing.end(Ok(()));
+        }
+    }
+
+    /// Nothing follows for now: what is there goes to the node.
+    pub fn flush(&self) {
+        let mut state = self.state();
+        if state.asking && !state.events.is_empty() {
+            state.wake();
+        }
+    }
+
+    /// The seat has done with it.
+    pub fn dropped(&self) {
+        let mut state = self.state();
+        (state.deaf, state.halted, state.last) = (true, true, true);
+        state.events.clear();
+        state.wake();
+        drop(state);
+        self.changed.notify_all();
+        self.outgoing.close();
+    }
+
+    /// Sends a line that the process has printed. Waits for readers, as whoever prints does.
+    pub fn send_line(&self, output: &PortName, line: &str) {
+        if let Some(output) = self.output(output)
+            // Without memory for a line there is nothing better to do than to leave it out.
+            && let Ok(message) = Message::from_text(self.end.now(), line, &[])
+        {
+            self.end.send(output, message);
+        }
+    }
+
+    /// A process says that it is this node.
+    ///
+    /// # Errors
+    /// It comes too late: the text that it prints.
+    pub fn attach(&self, wake: Wake) -> Result<(), String> {
+        let mut state = self.state();
+        let node = self.end.node();
+        if state.last || state.exit.is_some() {
+            return Err(format!("node `{node}` is ending, or its dataflow is"));
+        }
+        if state.subscribed {
+            return Err(format!("node `{node}` has been connected before"));
+        }
+        state.detached = false;
+        self.outgoing.attached(wake.clone());
+        state.wake = Some(wake);
+        Ok(())
+    }
+
+    /// A process that says it is this node was refused with this text.
+    pub fn refuse(&self, text: &str) {
+        self.state().refused.get_or_insert_with(|| text.to_owned());
+        self.changed.notify_all();
+    }
+
+    /// What it was refused with.
+    pub fn refusal(&self) -> Option<String> {
+        self.state().refused.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, most: Duration) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, most);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn output(&self, name: &PortName) -> Option<u32> {
+        let found = self.outputs.get(name).copied();
+        if found.is_none() && !std::mem::replace(&mut self.state().warned, true) {
+            let text = format!(
+                "a message is dropped: the descriptor lists no output `{name}` of node `{}`; add it to `outputs`",
+                self.end.node()
+            );
+            self.end.warn(&text);
+        }
+        found
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(wake) = &self.wake {
+            wake.wake();
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        // One for a node that does not ask: it has left its queue in any case.
+        self.events.is_empty()
+            || (self.asking && self.events.len() < BATCH && self.bytes < BATCH_BYTES)
+    }
+
+    fn push(&mut self, event: NodeEvent) {
+        self.bytes += event.size();
+        self.events.push_back(event);
+    }
+}
+
+/// What the server tells, on its thread, on which nobody may wait.
+impl NodeEnd for Instance {
+    fn subscribed(&self) {
+        self.state().subscribed = true;
+        self.changed.notify_all();
+    }
+
+    fn started(&self) -> Option<Result<(), String>> {
+        self.state().start.clone()
+    }
+
+    fn take(&self, most: usize) -> Taken {
+        let mut state = self.state();
+        let waiting = std::mem::take(&mut state.waiting);
+        let fills = waiting && !state.asking && !state.last;
+        if state.events.is_empty() || fills {
+            // More is on its way: asked again once it is all there.
+            state.asking = !state.last;
+            let last = state.last;
+            drop(state);
+            if waiting {
+                self.changed.notify_all();
+            }
+            return Taken {
+                events: Vec::new(),
+                last,
+            };
+        }
+        let count = most.min(state.events.len());
+        let events: Vec<_> = state.events.drain(..count).collect();
+        if state.events.is_empty() {
+            state.bytes = 0;
+        }
+        state.asking = false;
+        let last = state.last && state.events.is_empty();
+        drop(state);
+        if waiting {
+            self.changed.notify_all();
+        }
+        Taken { events, last }
+    }
+
+    fn send(&self, output: &PortName, message: Message) {
+        if let Some(output) = self.output(output) {
+            self.outgoing.send(output, message);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.outgoing.has_room()
+    }
+
+    fn close_outputs(&self, outputs: &[PortName]) {
+        for output in outputs.iter().filter_map(|name| self.output(name)) {
+            self.outgoing.close_output(output);
+        }
+    }
+
+    fn outputs_done(&self) {
+        for output in &self.closing {
+            self.outgoing.close_output(*output);
+        }
+    }
+
+    fn events_dropped(&self) {
+        let mut state = self.state();
+        state.deaf = true;
+        state.events.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn fault(&self, text: &str) {
+        self.end.warn(text);
+    }
+
+    fn detached(&self) {
+        let ends = {
+            let mut state = self.state();
+            state.detached = true;
+            if !state.subscribed {
+                // It may try again.
+                state.wake = None;
+            }
+            state.deaf |= state.subscribed;
+            self.dynamic && state.subscribed
+        };
+        self.changed.notify_all();
+        if ends {
+            self.outgoing.end(Ok(()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! What a node sends, on its way into the engine: readers with `backpressure` hold a thread of the node's own here, and
+//! never that of the server.
+//!
+//! Invariant: the order is kept, the end comes last, and at most [`CAPACITY`] messages wait. Absent: encodings.
+
+use super::super::host::Wake;
+use crate::engine::OutsideEnd;
+use plugin_abi::hosting::NodeFailure;
+use plugin_abi::message::Message;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Most messages that wait; without room nothing is read from the node.
+const CAPACITY: usize = 8;
+
+/// The way into the engine. Any thread; never waits.
+pub struct Outgoing {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    wake: Option<Wake>,
+    closed: bool,
+}
+
+enum Item {
+    Send(u32, Message),
+    Close(u32),
+    End(Result<(), NodeFailure>),
+}
+
+impl Outgoing {
+    /// Starts the thread, which ends after the end, or when this is closed.
+    pub fn start(end: OutsideEnd) -> io::Result<Arc<Self>> {
+        let outgoing = Arc::new(Self {
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        });
+        let own = outgoing.clone();
+        std::thread::Builder::new()
+            .name(format!("out-{}", end.node()))
+            .spawn(move || own.run(&end))?;
+        Ok(outgoing)
+    }
+
+    fn run(&self, end: &OutsideEnd) {
+        loop {
+            let mut queue = self.queue();
+            let (item, room) = loop {
+                let full = queue.is_full();
+                match queue.items.pop_front() {
+                    Some(item) => break (item, full && !queue.is_full()),
+                    None if queue.closed => return,
+                    None => {
+                        let waited = self.changed.wait(queue);
+                        queue = waited.unwrap_or_else(PoisonError::into_inner);
+                    }
+                }
+            };
+            if room && let Some(wake) = &queue.wake {
+                wake.wake();
+            }
+            drop(queue);
+            match item {
+                // It is refused once the node is to stop, which is as good as sent.
+                Item::Send(output, message) => {
+                    let _ = end.send(output, message);
+                }
+                Item::Close(output) => end.close_output(output),
+                Item::End(result) => return end.ended(result),
+            }
+        }
+    }
+
+    /// Whom to wake when there is room again.
+    pub fn attached(&self, wake: Wake) {
+        self.queue().wake = Some(wake);
+    }
+
+    /// A message.
+    pub fn send(&self, output: u32, message: Message) {
+        self.put(Item::Send(output, message));
+    }
+
+    /// Nothing more comes on an output.
+    pub fn close_output(&self, output: u32) {
+        self.put(Item::Close(output));
+    }
+
+    /// The instance has ended; what comes after it is dropped.
+    pub fn end(&self, result: Result<(), NodeFailure>) {
+        self.put(Item::End(result));
+        self.queue().closed = true;
+    }
+
+    /// Nobody wants to know more.
+    pub fn close(&self) {
+        self.queue().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether another message may come.
+    pub fn has_room(&self) -> bool {
+        !self.queue().is_full()
+    }
+
+    fn put(&self, item: Item) {
+        let mut queue = self.queue();
+        if !queue.closed {
+            queue.items.push_back(item);
+            drop(queue);
+            self.changed.notify_one();
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn is_full(&self) -> bool {
+        self.items.len() >= CAPACITY && !self.closed
+    }
+}
