@@ -1,14 +1,18 @@
-//! What runs the nodes outside this process, for one daemon or one `dora run`.
+//! Runs the nodes outside this process, for one daemon or one `dora run`: says of each who does it.
 //!
-//! Invariant: nothing is started before the engine makes a node. Absent: the wires, and how a process is started.
+//! Invariant: no process is started before the engine makes a node. Absent: the wires, and how a process is started.
 
-use crate::descriptor::{Descriptor, ProcessPlace};
-use crate::engine::{Chosen, RemoteInputs};
+use super::host_process::{HostProcess, HostSpec};
+use super::processes::Processes;
+use super::program::{self, Kind, Launchable};
+use super::{Placed, Runs, native};
+use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity, Source};
+use crate::engine::{Chosen, ChosenCode, OwnInputs};
 use crate::ids::NodeId;
-use crate::launch::{Launchable, Runs};
-use crate::logs::LogHub;
-use crate::plugin::describe::{DescribeError, Describer};
-use crate::plugin::info::{KindInfo, PluginInfo};
+use crate::plugin::describe::Describer;
+use crate::plugin::info::{ANY_PORT, KindInfo, PluginInfo, PortInfo};
+use crate::plugin::preflight::{Isolation, Machine};
+use plugin_abi::wire::memory::Pool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,46 +20,180 @@ use std::time::Duration;
 
 /// How nodes outside are run.
 #[derive(Debug, Clone)]
-pub struct ProcessOptions {
-    /// The program that is started as a host process: it must know its hidden subcommand.
+pub struct LaunchOptions {
+    /// The program that is started as a host process and as a helper: it must know their hidden subcommands.
     pub program: PathBuf,
     /// Where plugins run that do not say so.
     pub usual_place: ProcessPlace,
-    /// How long a process has to connect.
+    /// How long a process of ours has to connect.
     pub start_timeout: Duration,
-    /// Whether only message format 0.7 of dora's nodes is served.
-    pub strict_versions: bool,
-    /// The port of loopback that dynamic nodes ask; 0 for any, another one if it is taken.
-    pub local_port: u16,
+    /// Whether Python runs under `uv`.
+    pub uv: bool,
 }
 
-/// Runs nodes outside this process. Clones are the same.
+/// Runs nodes outside this process. Clones are the same. Any thread.
 #[derive(Debug, Clone)]
-pub struct Processes(Arc<Inner>);
+pub struct Launcher(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    options: ProcessOptions,
+    options: LaunchOptions,
     describer: Describer,
-    hub: LogHub,
+    nodes: Processes,
+    machine: Machine,
+    pool: Pool,
 }
 
-impl Processes {
-    /// With the running executable for host processes and helpers.
-    ///
-    /// # Errors
-    /// The system does not tell where the running executable is.
-    pub fn new(options: ProcessOptions, hub: LogHub) -> Result<Self, DescribeError> {
-        let describer = Describer::of(options.program.clone());
-        Ok(Self(Arc::new(Inner {
+/// The nodes of a descriptor, of which some run outside.
+#[derive(Debug, Clone, Copy)]
+pub struct OutsideNodes<'a> {
+    /// The descriptor.
+    pub descriptor: &'a Descriptor,
+    /// Who runs each.
+    pub programs: &'a BTreeMap<NodeId, Placed>,
+    /// What each declares.
+    pub kinds: &'a BTreeMap<NodeId, KindInfo>,
+    /// Where paths start.
+    pub folders: &'a [PathBuf],
+}
+
+impl Launcher {
+    /// With what serves dora's nodes.
+    pub fn new(options: LaunchOptions, nodes: Processes) -> Self {
+        Self(Arc::new(Inner {
+            describer: Describer::with_program(options.program.clone()),
             options,
-            describer,
-            hub,
-        })))
+            nodes,
+            machine: Machine::this(),
+            pool: Pool::default(),
+        }))
     }
 
     /// Where plugins run that do not say so.
     pub fn usual_place(&self) -> &ProcessPlace {
         &self.0.options.usual_place
+    }
+
+    /// What serves dora's nodes.
+    pub fn nodes(&self) -> &Processes {
+        &self.0.nodes
+    }
+
+    /// The shared memory in which messages leave this process.
+    pub fn pool(&self) -> &Pool {
+        &self.0.pool
+    }
+
+    /// What a file declares, as a helper process finds out.
+    ///
+    /// # Errors
+    /// Why it is refused, in the words that follow its path.
+    pub fn describe(&self, file: &Path, runs: &Runs) -> Result<PluginInfo, String> {
+        let isolation = match runs {
+            Runs::Host(Some(_)) => Isolation::Shared,
+            _ => Isolation::Own,
+        };
+        let describer = self.0.describer.clone().isolation(isolation);
+        let described = match runs {
+            Runs::Executable => describer.describe_executable(file),
+            _ => describer.describe(file),
+        };
+        described.map_err(|error| error.to_string())
+    }
+
+    /// Who runs the nodes that are not run here.
+    ///
+    /// # Errors
+    /// Why some cannot be run.
+    pub fn place(&self, nodes: &OutsideNodes<'_>) -> Result<BTreeMap<NodeId, Chosen>, Problems> {
+        let mut problems = Problems::new(&nodes.descriptor.file);
+        let mut chosen = self.host_processes(nodes);
+        let described = super::dora::outside::dora_descriptor(nodes.descriptor);
+        let described = Arc::new(described);
+        for node in &nodes.descriptor.nodes {
+            let Some(placed) = nodes.programs.get(&node.id) else {
+                continue;
+            };
+            let outside = match (&placed.runs, &placed.file) {
+                (Runs::Dynamic, _) => Ok(self.0.nodes.dora_node(node, None, described.clone())),
+                (Runs::Executable | Runs::Foreign, Some(file)) => {
+                    self.launchable(nodes, node, file).map(|found| match found.kind {
+                        Kind::Dora => self.0.nodes.dora_node(node, Some(found.launch), described.clone()),
+                        Kind::Native(_) => native::Executable::new(native::Settings {
+                            launch: found.launch,
+                            kind: node.kind.as_ref().map_or_else(String::new, |kind| kind.value.clone()),
+                            config: node.config_text(),
+                            logs: node.logs.clone(),
+                            pool: self.0.pool.clone(),
+                            start_timeout: self.0.options.start_timeout,
+                        }),
+                    })
+                }
+                _ => continue,
+            };
+            match outside {
+                Ok(outside) => {
+                    let code = ChosenCode::Outside(outside, OwnInputs::new());
+                    let kind = nodes.kinds.get(&node.id).cloned().unwrap_or_else(anything);
+                    chosen.insert(node.id.clone(), Chosen { code, kind });
+                }
+                Err(text) => problems.push(problem(node, text)),
+            }
+        }
+        if problems.errors() > 0 { Err(problems) } else { Ok(chosen) }
+    }
+
+    fn launchable(&self, nodes: &OutsideNodes<'_>, node: &Node, file: &Path) -> Result<Launchable, String> {
+        let folder = self.folder(nodes, node)?;
+        let options = program::Options {
+            uv: self.0.options.uv,
+            machine: &self.0.machine,
+            lookup: &|name| std::env::var_os(name),
+        };
+        program::choose(node, file, &folder, &options).map_err(|problem| problem.to_string())
+    }
+
+    /// Where a node works: its `working_dir`, or the descriptor's folder, where that is on this machine.
+    fn folder(&self, nodes: &OutsideNodes<'_>, node: &Node) -> Result<PathBuf, String> {
+        let folder = nodes.descriptor.folder_of(node).map_err(|error| error.to_string())?;
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let there = nodes.folders.iter().find(|folder| folder.is_dir());
+        Ok(there.cloned().unwrap_or(folder))
+    }
+
+    /// The nodes of host processes, each process with all of its nodes.
+    fn host_processes(&self, nodes: &OutsideNodes<'_>) -> BTreeMap<NodeId, Chosen> {
+        let mut groups: BTreeMap<(bool, String), Vec<&Node>> = BTreeMap::new();
+        for node in &nodes.descriptor.nodes {
+            if let Some(Placed { runs: Runs::Host(name), .. }) = nodes.programs.get(&node.id) {
+                let key = match name {
+                    Some(name) => (true, name.clone()),
+                    None => (false, node.id.to_string()),
+                };
+                groups.entry(key).or_default().push(node);
+            }
+        }
+        let mut chosen = BTreeMap::new();
+        for ((shared, name), members) in groups {
+            let own: BTreeMap<&NodeId, OwnInputs> =
+                members.iter().map(|node| (&node.id, own_inputs(node, &members))).collect();
+            let process = HostProcess::new(
+                self.0.options.program.clone(),
+                shared.then_some(name),
+                host_spec(nodes, &members, &own),
+                self.0.pool.clone(),
+                self.0.options.start_timeout,
+                self.environment(nodes, &members),
+            );
+            for (index, node) in members.iter().enumerate() {
+                let inputs = own.get(&node.id).cloned().unwrap_or_default();
+                let code = ChosenCode::Outside(process.node(index, &node.logs), inputs);
+                let kind = nodes.kinds.get(&node.id).cloned().unwrap_or_else(anything);
+                chosen.insert(node.id.clone(), Chosen { code, kind });
+            }
+        }
+        chosen
     }
 }
