@@ -8,7 +8,6 @@
 
 pub mod build;
 pub mod client;
-pub mod codec;
 pub mod control;
 pub mod coordinator;
 pub mod daemon;
@@ -27,3 +26,5 @@ pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
 mod tail;
+
+pub use plugin_abi::codec;
