@@ -11,7 +11,7 @@ use crate::ids::NodeId;
 use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
 use crate::plugin::{Loader, Plugin};
-use crate::process::{Placed, Processes, Runs};
+use crate::process::{Launcher, OutsideNodes, Placed, Runs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub struct Runtime<'a> {
     /// Loads the plugins of this process.
     pub loader: &'a Loader,
     /// Runs the others; without it every plugin runs here, and nothing else can.
-    pub processes: Option<&'a Processes>,
+    pub launcher: Option<&'a Launcher>,
 }
 
 /// Prepares a descriptor to run on this machine.
@@ -67,12 +67,12 @@ pub fn prepare_share(
             loaded.insert(path.to_owned(), plugin);
             Ok(info)
         }
-        runs => match runtime.processes {
-            Some(processes) => processes.describe(path, runs),
+        runs => match runtime.launcher {
+            Some(launcher) => launcher.describe(path, runs),
             None => Err(ONLY_HERE.into()),
         },
     };
-    let usual = runtime.processes.map_or(&ProcessPlace::Daemon, Processes::usual_place);
+    let usual = runtime.launcher.map_or(&ProcessPlace::Daemon, Launcher::usual_place);
     let checked = check(descriptor, places, usual, describe)?;
     let mut problems = checked.problems;
     let mut chosen = BTreeMap::new();
@@ -86,14 +86,14 @@ pub fn prepare_share(
             chosen.insert(id.clone(), Chosen { code, kind });
         }
     }
-    if let Some(processes) = runtime.processes {
-        let outside = Outside {
+    if let Some(launcher) = runtime.launcher {
+        let outside = OutsideNodes {
             descriptor,
             programs: &checked.programs,
             kinds: &checked.kinds,
-            folder: places.folder(),
+            folders: &places.folders,
         };
-        match processes.place(&outside) {
+        match launcher.place(&outside) {
             Ok(outside) => chosen.extend(outside),
             Err(more) => problems.append(more),
         }

@@ -9,8 +9,9 @@ use plugin_abi::hosting::LogLine;
 use plugin_abi::message::Message;
 use plugin_abi::wire::channel::Channel;
 use plugin_abi::wire::frame::{Ended, FromNode, How};
+use plugin_abi::wire::memory::Pool;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All nodes of the process.
@@ -18,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Bench {
     places: Vec<Arc<Place>>,
     by_id: HashMap<NodeId, usize>,
-    shared: bool,
+    window: u32,
+    pool: Pool,
 }
 
 /// One node.
@@ -29,6 +31,8 @@ pub struct Place {
     /// What the daemon feeds, by the input's index.
     fed: Mutex<Vec<Option<RemoteInput>>>,
     level: Arc<AtomicU32>,
+    /// By output: whether somebody outside the process reads it.
+    wanted: Vec<AtomicBool>,
     channel: Mutex<Option<Arc<Channel>>>,
     /// Events that came over the connection and have not left their queue.
     waiting: AtomicU32,
@@ -39,14 +43,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Bench {
-    /// For the nodes of a plan.
-    pub fn new(plan: &Plan) -> Self {
+    /// For the nodes of a plan, each of which is given at most `window` events before it has taken the first of them.
+    pub fn new(plan: &Plan, window: u32, pool: Pool) -> Self {
         let places = plan.nodes.iter().map(|node| {
             Arc::new(Place {
                 id: node.id.clone(),
                 inputs: node.inputs.iter().map(|input| input.name.to_string()).collect(),
                 fed: Mutex::new(vec![None; node.inputs.len()]),
                 level: Arc::new(AtomicU32::new(3)),
+                wanted: node.outputs.iter().map(|_| AtomicBool::new(false)).collect(),
                 channel: Mutex::default(),
                 waiting: AtomicU32::new(0),
             })
@@ -54,7 +59,8 @@ impl Bench {
         let ids = plan.nodes.iter().enumerate();
         Self {
             by_id: ids.map(|(index, node)| (node.id.clone(), index)).collect(),
-            shared: plan.nodes.len() > 1,
+            window,
+            pool,
             places: places.collect(),
         }
     }
@@ -65,18 +71,33 @@ impl Bench {
             let Some(place) = self.of(&input.node) else {
                 continue;
             };
-            let index = place.inputs.iter().position(|name| *name == input.input.as_str());
-            let (of_listener, listened) = (place.clone(), input.clone());
+            let mut names = place.inputs.iter();
+            let index = names.position(|name| *name == input.input.as_str());
+            let of_listener = place.clone();
             let listener: OnTaken = Arc::new(move |taken| {
                 if let Taken::Messages(count) = taken {
                     of_listener.left(count);
                 }
             });
-            if let Some(slot) = index.and_then(|index| lock(&place.fed).get_mut(index).map(|slot| *slot = Some(input))) {
-                let () = slot;
-                listened.on_taken(listener);
+            if let Some(slot) = index.and_then(|index| lock(&place.fed).get_mut(index).map(|slot| slot.insert(input).clone())) {
+                slot.on_taken(listener);
             }
         }
+    }
+
+    /// All of them, in the plan's order.
+    pub fn places(&self) -> &[Arc<Place>] {
+        &self.places
+    }
+
+    /// How many events a node may be given before it has taken the first of them.
+    pub fn window(&self) -> u32 {
+        self.window
+    }
+
+    /// Where long messages lie that leave the process.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The node of this index.
@@ -169,6 +190,24 @@ impl Place {
         }
     }
 
+    /// Whether somebody outside the process reads an output.
+    pub fn is_wanted(&self, output: u32) -> bool {
+        let wanted = self.wanted.get(output as usize);
+        wanted.is_some_and(|wanted| wanted.load(Ordering::Relaxed))
+    }
+
+    /// Somebody does now, or nobody.
+    pub fn want(&self, output: u32, wanted: bool) {
+        if let Some(slot) = self.wanted.get(output as usize) {
+            slot.store(wanted, Ordering::Relaxed);
+        }
+    }
+
+    /// A warning of the runtime about the node.
+    pub fn warn(&self, text: &str) {
+        self.log(&of_runtime(2, text));
+    }
+
     fn log(&self, line: &LogLine<'_>) {
         match self.channel() {
             Some(channel) => {
@@ -188,15 +227,7 @@ impl EngineLog for Bench {
     }
 
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str) {
-        let line = LogLine {
-            level,
-            target: "dora",
-            message: text,
-            fields: "",
-            spans: "",
-            file: "",
-            line: 0,
-        };
+        let line = of_runtime(level, text);
         match node.and_then(|node| self.of(node)) {
             Some(place) => place.log(&line),
             None => eprintln!("{text}"),
@@ -205,5 +236,17 @@ impl EngineLog for Bench {
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {
         self.of(node).map_or_else(Arc::default, |place| place.level.clone())
+    }
+}
+
+fn of_runtime(level: u32, text: &str) -> LogLine<'_> {
+    LogLine {
+        level,
+        target: "dora",
+        message: text,
+        fields: "",
+        spans: "",
+        file: "",
+        line: 0,
     }
 }

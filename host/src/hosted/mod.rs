@@ -8,8 +8,7 @@ mod bench;
 mod outlet;
 mod service;
 
-use crate::engine::{Dataflow, Drive, Plan, StartError};
-use crate::ids::NodeId;
+use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
 use crate::launch::{self, Runtime};
 use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
 use crate::plugin::preflight::Isolation;
@@ -60,16 +59,17 @@ pub enum HostedError {
 /// See [`HostedError`]; the daemon reads them from the standard error.
 pub fn run() -> Result<(), HostedError> {
     let stream = Stream::take_stdin(frame::is_greeting).ok_or(HostedError::NoDaemon)?;
-    let (channel, mut control) = Channel::new(stream, Side::Node, Pool::default());
-    let ToHost::Spec(spec) = next(&mut control)? else {
+    let pool = Pool::default();
+    let (_channel, mut control) = Channel::new(stream, Side::Node, pool.clone());
+    let (ToHost::Spec(spec), _) = next(&mut control)? else {
         return Err(WireError::Malformed("the first order is no specification").into());
     };
     let plan = plan(&spec)?;
-    let bench = Arc::new(Bench::new(&plan));
+    let bench = Arc::new(Bench::new(&plan, spec.window, pool));
     let dataflow = Dataflow::start(spec.dataflow, &plan, bench.clone())?;
-    for (index, node) in plan.nodes.iter().enumerate() {
+    for (node, place) in plan.nodes.iter().zip(bench.places()) {
         for (port, output) in node.outputs.iter().enumerate() {
-            let outlet = Arc::new(NodeOutlet::new(bench.clone(), index, port as u32));
+            let outlet = Arc::new(NodeOutlet::new(place.clone(), port as u32));
             // Names that come from a plan are those of ports.
             if let Ok(name) = output.name.parse() {
                 dataflow.attach(&node.id, &name, "the daemon".into(), outlet);
@@ -78,39 +78,41 @@ pub fn run() -> Result<(), HostedError> {
     }
     bench.feed(dataflow.remote_inputs());
     let (orders, receiver) = mpsc::channel(ORDERS);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().build()?;
     let obeying = bench.clone();
-    let threads = std::thread::Builder::new().name("dora-orders".into());
-    threads.spawn(move || obey(control, &obeying, &orders))?;
+    let thread = std::thread::Builder::new().name("dora-orders".into());
+    thread.spawn(move || obey(control, &obeying, &orders))?;
     runtime.block_on(dataflow.drive(receiver, |told| bench.tell(told)));
-    drop(channel);
     Ok(())
 }
 
 /// Hands on what the daemon orders until it ends.
-fn obey(mut control: Incoming, bench: &Arc<Bench>, orders: &mpsc::Sender<Drive>) {
-    loop {
-        match next(&mut control) {
-            Ok(ToHost::Serve(node)) => match control.stream() {
+fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
+    while let Ok((order, connection)) = next(&mut control) {
+        match order {
+            ToHost::Spec(_) => {}
+            ToHost::Serve(node) => match control.connection(connection) {
                 Ok(stream) => service::start(stream, node, bench, orders),
-                Err(_) => return,
+                // The daemon sees that nobody speaks on the other end.
+                Err(error) => eprintln!("a connection of the daemon cannot be used: {error}"),
             },
-            Ok(ToHost::Retire(node)) => {
+            ToHost::Retire(node) => {
                 // An engine that has ended takes no orders.
-                let _ = orders.blocking_send(Drive::Retire(node, crate::engine::Ending::Finished));
+                let _ = orders.blocking_send(Drive::Retire(node, Ending::Finished));
             }
-            Ok(ToHost::Spec(_)) | Err(_) => return,
         }
     }
 }
 
-fn next(control: &mut Incoming) -> Result<ToHost, HostedError> {
+/// The next order, and the name of the connection that comes along.
+fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
     loop {
-        if let Some(raw) = control.next(Wait::Long)? {
-            match raw.decode::<Control>()? {
-                Control::Greeting(_) => {}
-                Control::Order(json) => return Ok(serde_json::from_slice(json)?),
-            }
+        let Some(raw) = control.next(Wait::Long)? else {
+            continue;
+        };
+        if let Control::Order { connection, json } = raw.decode()? {
+            return Ok((serde_json::from_slice(json)?, connection));
         }
     }
 }
@@ -132,7 +134,7 @@ fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
         }
     }
     let places = Places::of_this_process(&[]);
-    let runtime = Runtime { loader: &loader, processes: None };
+    let runtime = Runtime { loader: &loader, launcher: None };
     let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed)
         .map_err(|problems| HostedError::Refused(problems.to_string()))?;
     let mut plan = prepared.plan;
@@ -140,8 +142,9 @@ fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
     for node in &mut plan.nodes {
         for input in &mut node.inputs {
             if spec.fed.contains(&(node.id.clone(), input.name.clone())) {
-            // The daemon's queue rules; this one only has room for what is on the way.
-            input.capacity = input.capacity.max(window);
+                // The daemon's queue rules; this one only has room for what is on the way.
+                input.capacity = input.capacity.max(window);
+            }
         }
     }
     Ok(plan)

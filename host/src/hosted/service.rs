@@ -6,18 +6,17 @@ use super::bench::{Bench, Place};
 use crate::engine::Drive;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{Create, FromNode, Greeting, ToNode};
-use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::sys::{Stream, Wait};
 use plugin_abi::wire::{VERSION, WireError};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 /// Serves a node's next instance on a thread of its own.
-pub fn start(stream: Stream, node: usize, bench: &Arc<Bench>, pool: &Pool, orders: &Sender<Drive>) {
+pub fn start(stream: Stream, node: usize, bench: &Bench, orders: &Sender<Drive>) {
     let Some(place) = bench.place(node).cloned() else {
         return;
     };
-    let (channel, incoming) = Channel::new(stream, Side::Node, pool.clone());
+    let (channel, incoming) = Channel::new(stream, Side::Node, bench.pool().clone());
     let service = Service {
         node,
         place,

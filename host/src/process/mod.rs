@@ -5,10 +5,8 @@
 pub mod child;
 pub mod dora;
 pub mod host_process;
-mod launcher;
 pub mod lines;
 pub mod processes;
 mod runs;
 
-pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
 pub use runs::{Placed, Runs};
