@@ -4,3 +4,4 @@
 
 pub mod child;
 pub mod lines;
+pub mod program;
