@@ -2,17 +2,15 @@
 //!
 //! Invariant: no process is started before the engine makes a node. Absent: the wires, and how a process is started.
 
-use super::host_process::{HostProcess, HostSpec};
 use super::processes::Processes;
 use super::program::{self, Kind, Launchable};
-use super::{Placed, Runs, native};
+use super::{Placed, Runs};
 use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity, Source};
 use crate::engine::{Chosen, ChosenCode, OwnInputs};
 use crate::ids::NodeId;
 use crate::plugin::describe::Describer;
 use crate::plugin::info::{ANY_PORT, KindInfo, PluginInfo, PortInfo};
 use crate::plugin::preflight::{Isolation, Machine};
-use plugin_abi::wire::memory::Pool;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,7 +39,6 @@ struct Inner {
     describer: Describer,
     nodes: Processes,
     machine: Machine,
-    pool: Pool,
 }
 
 /// The nodes of a descriptor, of which some run outside.
@@ -65,7 +62,6 @@ impl Launcher {
             options,
             nodes,
             machine: Machine::this(),
-            pool: Pool::default(),
         }))
     }
 
@@ -79,11 +75,6 @@ impl Launcher {
         &self.0.nodes
     }
 
-    /// The shared memory in which messages leave this process.
-    pub fn pool(&self) -> &Pool {
-        &self.0.pool
-    }
-
     /// What a file declares, as a helper process finds out.
     ///
     /// # Errors
@@ -95,7 +86,6 @@ impl Launcher {
         };
         let describer = self.0.describer.clone().isolation(isolation);
         let described = match runs {
-            Runs::Executable => describer.describe_executable(file),
             _ => describer.describe(file),
         };
         described.map_err(|error| error.to_string())
@@ -107,7 +97,7 @@ impl Launcher {
     /// Why some cannot be run.
     pub fn place(&self, nodes: &OutsideNodes<'_>) -> Result<BTreeMap<NodeId, Chosen>, Problems> {
         let mut problems = Problems::new(&nodes.descriptor.file);
-        let mut chosen = self.host_processes(nodes);
+        let mut chosen = BTreeMap::new();
         let described = super::dora::outside::dora_descriptor(nodes.descriptor);
         let described = Arc::new(described);
         for node in &nodes.descriptor.nodes {
@@ -119,14 +109,7 @@ impl Launcher {
                 (Runs::Executable | Runs::Foreign, Some(file)) => {
                     self.launchable(nodes, node, file).map(|found| match found.kind {
                         Kind::Dora => self.0.nodes.dora_node(node, Some(found.launch), described.clone()),
-                        Kind::Native(_) => native::Executable::new(native::Settings {
-                            launch: found.launch,
-                            kind: node.kind.as_ref().map_or_else(String::new, |kind| kind.value.clone()),
-                            config: node.config_text(),
-                            logs: node.logs.clone(),
-                            pool: self.0.pool.clone(),
-                            start_timeout: self.0.options.start_timeout,
-                        }),
+                        Kind::Native(_) => todo!(),
                     })
                 }
                 _ => continue,
@@ -162,38 +145,31 @@ impl Launcher {
         let there = nodes.folders.iter().find(|folder| folder.is_dir());
         Ok(there.cloned().unwrap_or(folder))
     }
+}
 
-    /// The nodes of host processes, each process with all of its nodes.
-    fn host_processes(&self, nodes: &OutsideNodes<'_>) -> BTreeMap<NodeId, Chosen> {
-        let mut groups: BTreeMap<(bool, String), Vec<&Node>> = BTreeMap::new();
-        for node in &nodes.descriptor.nodes {
-            if let Some(Placed { runs: Runs::Host(name), .. }) = nodes.programs.get(&node.id) {
-                let key = match name {
-                    Some(name) => (true, name.clone()),
-                    None => (false, node.id.to_string()),
-                };
-                groups.entry(key).or_default().push(node);
-            }
-        }
-        let mut chosen = BTreeMap::new();
-        for ((shared, name), members) in groups {
-            let own: BTreeMap<&NodeId, OwnInputs> =
-                members.iter().map(|node| (&node.id, own_inputs(node, &members))).collect();
-            let process = HostProcess::new(
-                self.0.options.program.clone(),
-                shared.then_some(name),
-                host_spec(nodes, &members, &own),
-                self.0.pool.clone(),
-                self.0.options.start_timeout,
-                self.environment(nodes, &members),
-            );
-            for (index, node) in members.iter().enumerate() {
-                let inputs = own.get(&node.id).cloned().unwrap_or_default();
-                let code = ChosenCode::Outside(process.node(index, &node.logs), inputs);
-                let kind = nodes.kinds.get(&node.id).cloned().unwrap_or_else(anything);
-                chosen.insert(node.id.clone(), Chosen { code, kind });
-            }
-        }
-        chosen
+/// What is known of a node that declares nothing.
+fn anything() -> KindInfo {
+    let any = || PortInfo {
+        name: ANY_PORT.into(),
+        description: String::new(),
+        data_type: None,
+    };
+    KindInfo {
+        inputs: vec![any()],
+        outputs: vec![any()],
+        ..KindInfo::default()
+    }
+}
+
+fn problem(node: &Node, text: String) -> Problem {
+    let at = match &node.path {
+        NodePath::File(path) => path.at,
+        NodePath::Dynamic => node.at,
+    };
+    Problem {
+        severity: Severity::Error,
+        at: Some(at),
+        node: Some(node.id.to_string()),
+        text,
     }
 }

@@ -5,8 +5,11 @@
 pub mod child;
 pub mod dora;
 pub mod host_process;
+mod launcher;
 pub mod lines;
 pub mod processes;
+pub mod program;
 mod runs;
 
+pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
 pub use runs::{Placed, Runs};
