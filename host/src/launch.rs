@@ -62,7 +62,10 @@ pub fn prepare_share(
     let mut loaded: BTreeMap<PathBuf, Arc<Plugin>> = BTreeMap::new();
     let describe = |path: &Path, runs: &Runs| match runs {
         Runs::Here => {
-            let plugin = runtime.loader.load(path).map_err(|error| error.to_string())?;
+            let plugin = runtime
+                .loader
+                .load(path)
+                .map_err(|error| error.to_string())?;
             let info = plugin.info().clone();
             loaded.insert(path.to_owned(), plugin);
             Ok(info)
@@ -72,7 +75,9 @@ pub fn prepare_share(
             None => Err(ONLY_HERE.into()),
         },
     };
-    let usual = runtime.launcher.map_or(&ProcessPlace::Daemon, Launcher::usual_place);
+    let usual = runtime
+        .launcher
+        .map_or(&ProcessPlace::Daemon, Launcher::usual_place);
     let checked = check(descriptor, places, usual, describe)?;
     let mut problems = checked.problems;
     let mut chosen = BTreeMap::new();
@@ -159,7 +164,10 @@ pub fn check(
         let program = placed(node, program, usual);
         if let Some(file) = program.file.as_ref().filter(|_| program.runs.declares()) {
             let key = (file.clone(), program.runs == Runs::Here);
-            match asked.entry(key).or_insert_with(|| describe(file, &program.runs)) {
+            match asked
+                .entry(key)
+                .or_insert_with(|| describe(file, &program.runs))
+            {
                 Ok(info) => {
                     infos.insert(node.id.clone(), info.clone());
                 }
@@ -173,7 +181,9 @@ pub fn check(
     // Without every plugin's declaration its readers' inputs would be called unknown.
     if problems.errors() == 0 {
         problems.append(descriptor.check_kinds(&kinds));
-        let executables = programs.iter().filter(|(_, program)| !program.runs.is_plugin());
+        let executables = programs
+            .iter()
+            .filter(|(_, program)| !program.runs.is_plugin());
         let executables: BTreeSet<_> = executables
             .map(|(id, _)| id.clone())
             .filter(|id| !kinds.contains_key(id))

@@ -48,10 +48,14 @@ impl Bench {
         let places = plan.nodes.iter().map(|node| {
             Arc::new(Place {
                 id: node.id.clone(),
-                inputs: node.inputs.iter().map(|input| input.name.to_string()).collect(),
+                inputs: node
+                    .inputs
+                    .iter()
+                    .map(|input| input.name.to_string())
+                    .collect(),
                 fed: Mutex::new(vec![None; node.inputs.len()]),
                 level: Arc::new(AtomicU32::new(3)),
-                wanted: node.outputs.iter().map(|_| AtomicBool::new(false)).collect(),
+                wanted: node.outputs.iter().map(|_| AtomicBool::new(true)).collect(),
                 channel: Mutex::default(),
                 waiting: AtomicU32::new(0),
             })
@@ -79,7 +83,11 @@ impl Bench {
                     of_listener.left(count);
                 }
             });
-            if let Some(slot) = index.and_then(|index| lock(&place.fed).get_mut(index).map(|slot| slot.insert(input).clone())) {
+            if let Some(slot) = index.and_then(|index| {
+                lock(&place.fed)
+                    .get_mut(index)
+                    .map(|slot| slot.insert(input).clone())
+            }) {
                 slot.on_taken(listener);
             }
         }
@@ -173,10 +181,12 @@ impl Place {
     /// Messages have left a queue: those that this connection brought make room there.
     fn left(&self, count: u64) {
         let mut room = 0;
-        let taking = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-            room = waiting.min(u32::try_from(count).unwrap_or(u32::MAX));
-            Some(waiting - room)
-        });
+        let taking = self
+            .waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                room = waiting.min(u32::try_from(count).unwrap_or(u32::MAX));
+                Some(waiting - room)
+            });
         if taking.is_ok() && room > 0 {
             self.give_room(room);
         }
@@ -235,7 +245,8 @@ impl EngineLog for Bench {
     }
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {
-        self.of(node).map_or_else(Arc::default, |place| place.level.clone())
+        self.of(node)
+            .map_or_else(Arc::default, |place| place.level.clone())
     }
 }
 

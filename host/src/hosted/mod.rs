@@ -8,20 +8,20 @@ mod bench;
 mod outlet;
 mod service;
 
-use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
-use crate::launch::{self, Runtime};
-use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
-use crate::plugin::preflight::Isolation;
-use crate::process::host_process::{HostSpec, ToHost};
 use crate::descriptor::resolve::Places;
 use crate::descriptor::{NodePath, Spanned};
+use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
+use crate::launch::{self, Runtime};
+use crate::plugin::preflight::Isolation;
+use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
+use crate::process::host_process::{HostSpec, ToHost};
 use bench::Bench;
 use outlet::NodeOutlet;
+use plugin_abi::wire::WireError;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{self, Control};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::sys::{Stream, Wait};
-use plugin_abi::wire::WireError;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -120,7 +120,11 @@ fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
 /// Loads the plugins and makes the plan, by the daemon's own rules.
 fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
     let loader = Loader::new(LoaderOptions {
-        isolation: if spec.shared { Isolation::Shared } else { Isolation::Own },
+        isolation: if spec.shared {
+            Isolation::Shared
+        } else {
+            Isolation::Own
+        },
         in_place: in_place_wanted(),
         level: Arc::new(AtomicU32::new(3)),
         log: Arc::new(|library, line| eprintln!("{library}: {}", line.message)),
@@ -130,11 +134,17 @@ fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
         node.process = None;
         if let Some(file) = spec.files.get(&node.id).and_then(|file| file.to_str()) {
             let at = node.at;
-            node.path = NodePath::File(Spanned { value: file.to_owned(), at });
+            node.path = NodePath::File(Spanned {
+                value: file.to_owned(),
+                at,
+            });
         }
     }
     let places = Places::of_this_process(&[]);
-    let runtime = Runtime { loader: &loader, launcher: None };
+    let runtime = Runtime {
+        loader: &loader,
+        launcher: None,
+    };
     let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed)
         .map_err(|problems| HostedError::Refused(problems.to_string()))?;
     let mut plan = prepared.plan;

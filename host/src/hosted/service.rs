@@ -50,7 +50,10 @@ impl Service {
             };
             match raw.decode::<ToNode>()? {
                 ToNode::Greeting(greeting) => {
-                    let hello = Greeting { wire: VERSION, record: greeting.record };
+                    let hello = Greeting {
+                        wire: VERSION,
+                        record: greeting.record,
+                    };
                     self.channel.send(&FromNode::Hello(hello))?;
                 }
                 ToNode::Create(create) => self.create(&create),

@@ -2,10 +2,11 @@
 //!
 //! Invariant: no process is started before the engine makes a node. Absent: the wires, and how a process is started.
 
+use super::dora::sniff::Versions;
 use super::processes::Processes;
 use super::program::{self, Kind, Launchable};
 use super::{Placed, Runs};
-use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity, Source};
+use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
 use crate::engine::{Chosen, ChosenCode, OwnInputs};
 use crate::ids::NodeId;
 use crate::plugin::describe::Describer;
@@ -27,6 +28,8 @@ pub struct LaunchOptions {
     pub start_timeout: Duration,
     /// Whether Python runs under `uv`.
     pub uv: bool,
+    /// Which of dora's nodes are served.
+    pub versions: Versions,
 }
 
 /// Runs nodes outside this process. Clones are the same. Any thread.
@@ -52,6 +55,19 @@ pub struct OutsideNodes<'a> {
     pub kinds: &'a BTreeMap<NodeId, KindInfo>,
     /// Where paths start.
     pub folders: &'a [PathBuf],
+}
+
+impl LaunchOptions {
+    /// The usual ones, with a program for host processes and helpers.
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            usual_place: ProcessPlace::Daemon,
+            start_timeout: Duration::from_secs(60),
+            uv: false,
+            versions: Versions::All,
+        }
+    }
 }
 
 impl Launcher {
@@ -106,12 +122,16 @@ impl Launcher {
             };
             let outside = match (&placed.runs, &placed.file) {
                 (Runs::Dynamic, _) => Ok(self.0.nodes.dora_node(node, None, described.clone())),
-                (Runs::Executable | Runs::Foreign, Some(file)) => {
-                    self.launchable(nodes, node, file).map(|found| match found.kind {
-                        Kind::Dora => self.0.nodes.dora_node(node, Some(found.launch), described.clone()),
+                (Runs::Executable | Runs::Foreign, Some(file)) => self
+                    .launchable(nodes, node, file)
+                    .map(|found| match found.kind {
+                        Kind::Dora => {
+                            self.0
+                                .nodes
+                                .dora_node(node, Some(found.launch), described.clone())
+                        }
                         Kind::Native(_) => todo!(),
-                    })
-                }
+                    }),
                 _ => continue,
             };
             match outside {
@@ -123,10 +143,19 @@ impl Launcher {
                 Err(text) => problems.push(problem(node, text)),
             }
         }
-        if problems.errors() > 0 { Err(problems) } else { Ok(chosen) }
+        if problems.errors() > 0 {
+            Err(problems)
+        } else {
+            Ok(chosen)
+        }
     }
 
-    fn launchable(&self, nodes: &OutsideNodes<'_>, node: &Node, file: &Path) -> Result<Launchable, String> {
+    fn launchable(
+        &self,
+        nodes: &OutsideNodes<'_>,
+        node: &Node,
+        file: &Path,
+    ) -> Result<Launchable, String> {
         let folder = self.folder(nodes, node)?;
         let options = program::Options {
             uv: self.0.options.uv,
@@ -138,7 +167,10 @@ impl Launcher {
 
     /// Where a node works: its `working_dir`, or the descriptor's folder, where that is on this machine.
     fn folder(&self, nodes: &OutsideNodes<'_>, node: &Node) -> Result<PathBuf, String> {
-        let folder = nodes.descriptor.folder_of(node).map_err(|error| error.to_string())?;
+        let folder = nodes
+            .descriptor
+            .folder_of(node)
+            .map_err(|error| error.to_string())?;
         if folder.is_dir() {
             return Ok(folder);
         }

@@ -39,4 +39,3 @@ impl Runs {
         self.is_plugin() || *self == Self::Executable
     }
 }
-

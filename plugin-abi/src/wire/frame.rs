@@ -31,7 +31,6 @@ mod kind {
     pub const LEVEL: u8 = 7;
     pub const WANTED: u8 = 8;
     pub const ORDER: u8 = 9;
-    pub const WANTED: u8 = 8;
     pub const HELLO: u8 = 33;
     pub const CREATED: u8 = 34;
     pub const NOT_CREATED: u8 = 35;
@@ -68,6 +67,20 @@ pub enum ToNode<'a> {
         output: u32,
         /// Whether anybody reads it.
         wanted: bool,
+    },
+}
+
+/// From the daemon to a host process, on its control connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control<'a> {
+    /// As [`ToNode::Greeting`].
+    Greeting(Greeting<'a>),
+    /// 9: 16 bytes the name of the connection that comes along, where it has one, `bytes` what to do: the host's own JSON.
+    Order {
+        /// The connection's name.
+        connection: u128,
+        /// What to do.
+        json: &'a [u8],
     },
 }
 
@@ -343,10 +356,6 @@ impl<'a> Frame<'a> for ToNode<'a> {
                 true => Stop::InputsClosed,
             }),
             kind::LEVEL => Self::Level(from.u32()?),
-            kind::WANTED => Self::Wanted {
-                output: from.u32()?,
-                wanted: flag(&mut from)?,
-            },
             kind::WANTED => Self::Wanted {
                 output: from.u32()?,
                 wanted: flag(&mut from)?,
