@@ -205,7 +205,7 @@ impl Handles {
 
 /// Memory to be mapped by several processes. It is there as long as somebody has it open or mapped.
 #[derive(Debug)]
-pub struct Object(OwnedFd);
+pub struct Object(pub(super) OwnedFd);
 
 impl Object {
     /// An object of zeros, and its memory for writing. A reader can map it for reading only, where the system knows how
@@ -305,5 +305,12 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: mapped with this length, and nobody reads it any more.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(test)]
+impl From<OwnedFd> for Object {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
     }
 }
