@@ -21,6 +21,7 @@ pub mod local;
 pub mod logs;
 #[allow(unsafe_code)]
 pub mod plugin;
+pub mod process;
 pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -1,0 +1,5 @@
+//! Nodes as processes: what is started, the life of a process, and the wires that nodes speak.
+//!
+//! Absent: what a dataflow is.
+
+pub mod native;
