@@ -7,6 +7,7 @@ pub mod dora;
 pub mod host_process;
 mod launcher;
 pub mod lines;
+pub mod native;
 pub mod processes;
 pub mod program;
 mod runs;

@@ -44,8 +44,8 @@ pub struct Channel {
     out: Mutex<Out>,
     /// Whether `out` holds what should have been written already.
     behind: AtomicBool,
-    /// Segments of the other end that are not read any more.
-    released: Mutex<Vec<u64>>,
+    /// Whole frames of those who must not wait for `out`.
+    soon: Mutex<Vec<u8>>,
     /// By id of a segment of ours: the messages in it that the other end has.
     lent: Mutex<HashMap<u64, Vec<Arc<Block>>>>,
     /// Segments of the other end.
@@ -99,7 +99,7 @@ impl Channel {
             pool,
             out: Mutex::default(),
             behind: AtomicBool::new(false),
-            released: Mutex::default(),
+            soon: Mutex::default(),
             lent: Mutex::default(),
             theirs: Mutex::default(),
         });
@@ -130,7 +130,7 @@ impl Channel {
             self.write(&mut out, Wait::Not, &never)?;
         }
         drop(out);
-        self.write_released();
+        self.write_soon();
         Ok(())
     }
 
@@ -144,16 +144,16 @@ impl Channel {
         self.flush_locked(out, &never).map(drop)
     }
 
-    /// As [`Channel::send`] for a frame that speaks of an object that the other end is to map.
+    /// As [`Channel::put`] for a frame that speaks of an object that the other end is to map.
     ///
     /// # Errors
-    /// As [`Channel::send`].
-    pub fn send_with<'a>(&self, frame: &impl Frame<'a>, object: Object) -> Result<(), WireError> {
+    /// As [`Channel::put`].
+    pub fn put_with<'a>(&self, frame: &impl Frame<'a>, object: Object) -> Result<(), WireError> {
         let mut out = lock(&self.out);
         let at = out.bytes.len();
         frame.encode(&mut out.bytes)?;
         out.attached.push_back((at, Attached::Object(object)));
-        self.flush_locked(out, &never).map(drop)
+        Ok(())
     }
 
     /// Puts a message for or from a port behind the frames that are to be written. A long one goes through shared memory,
@@ -175,7 +175,7 @@ impl Channel {
             return self.flush_locked(out, give_up).map(drop);
         }
         drop(out);
-        self.write_released();
+        self.write_soon();
         Ok(())
     }
 
@@ -264,7 +264,7 @@ impl Channel {
     ) -> Result<bool, WireError> {
         let done = self.write(&mut out, Wait::AWhile, give_up);
         drop(out);
-        self.write_released();
+        self.write_soon();
         done
     }
 
@@ -310,24 +310,26 @@ impl Channel {
         Ok(true)
     }
 
-    /// A segment of the other end is not read any more. Any thread; never waits.
-    fn release(&self, segment: u64) {
-        lock(&self.released).push(segment);
-        self.write_released();
+    /// Sends a short frame, now or behind what somebody else is writing. Never waits.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn send_soon<'a>(&self, frame: &impl Frame<'a>) -> Result<(), WireError> {
+        frame.encode(&mut lock(&self.soon))?;
+        self.write_soon();
+        Ok(())
     }
 
-    /// Writes what has been released, unless somebody else is writing, who then does it afterwards.
-    fn write_released(&self) {
-        while !lock(&self.released).is_empty() {
+    /// Writes what was to be written soon, unless somebody else is writing, who then does it afterwards.
+    fn write_soon(&self) {
+        while !lock(&self.soon).is_empty() {
             let mut out = match self.out.try_lock() {
                 Ok(out) => out,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            for segment in std::mem::take(&mut *lock(&self.released)) {
-                // Its length is fixed and short.
-                let _ = OfMemory::Release(segment).encode(&mut out.bytes);
-            }
+            let soon = std::mem::take(&mut *lock(&self.soon));
+            out.bytes.extend_from_slice(&soon);
             // The reading half finds out that a connection has ended.
             let _ = self.write(&mut out, Wait::Not, &never);
         }
@@ -441,7 +443,8 @@ impl Drop for Borrowed {
     fn drop(&mut self) {
         // Without the connection nobody waits for it.
         if let Some(channel) = self.channel.upgrade() {
-            channel.release(self.segment);
+            // Its length is fixed and short.
+            let _ = channel.send_soon(&OfMemory::Release(self.segment));
         }
     }
 }

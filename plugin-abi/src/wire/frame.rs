@@ -96,7 +96,7 @@ pub enum FromNode<'a> {
     NotCreated(NodeFailure),
     /// 36: a message on an output.
     Output(Packet<'a>),
-    /// 37: `u32` how many more events the node takes.
+    /// 37: `u32` how many more messages the node takes: it has room for them, or is done with so many.
     Ready(u32),
     /// 38: `u8` how: 0 done, 1 stopped, 2 failed, then a failure as above; `u8` whether all inputs were closed.
     Ended(Ended),
@@ -160,7 +160,8 @@ pub struct Create {
     pub restart_count: u32,
     /// The most verbose level of log lines that is wanted (`u32`).
     pub level: u32,
-    /// How many events it may be given before it is done with the first of them (`u32`).
+    /// How many messages it may be given before it is done with the first of them (`u32`): 1 leaves all that waits to the
+    /// queues of the daemon and their policies.
     pub window: u32,
     /// The id of the clock that stamps what it sends (16 bytes).
     pub clock: [u8; 16],

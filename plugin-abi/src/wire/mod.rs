@@ -11,10 +11,10 @@
 //!                             <-  Hello
 //! Create                      ->
 //!                             <-  Created, or NotCreated and the end
-//!                             <-  Ready (how many events it takes)
-//! Go                          ->
-//! Input, Closed, Stop         ->  each takes one of what Ready has given
-//!                             <-  Output, Log, Ready
+//!                             <-  Ready (how many messages it takes)
+//! Go, Level, Wanted           ->
+//! Input, Closed, Stop         ->  each Input takes one of what Ready has given
+//!                             <-  Output, Log, Ready, Unread
 //! Segment, Release, Forget   <->  shared memory
 //!                             <-  Ended, and the end
 //! ```

@@ -16,6 +16,7 @@ use crate::handshake::{ABI, MESSAGE_FORMAT, Record, Versions};
 use crate::hosting::{
     CreateWith, Event, Instance, KindTable, LibraryTable, LogLine, NodeFailure, Table, status_text,
 };
+use crate::message::Message;
 use crate::node::Stop;
 use callbacks::{Handle, Shared, lock};
 use inbox::Inbox;
@@ -179,7 +180,7 @@ struct Running {
     /// By input.
     closed: Vec<bool>,
     window: u32,
-    /// Events that it is done with and that the daemon has not been told of.
+    /// Messages that it is done with and that the daemon has not been told of.
     taken: u32,
 }
 
@@ -237,23 +238,29 @@ impl Running {
     }
 
     fn event(&mut self, event: inbox::Event) -> Result<Option<How>, WireError> {
-        let how = match event {
+        match event {
             inbox::Event::Go => {
                 self.shared.go()?;
-                return Ok(None);
+                Ok(None)
             }
-            inbox::Event::Input(input, message) => {
-                let message = &message;
-                self.call(Callback::Input(input), Event::Input { input, message })
-            }
+            inbox::Event::Input(input, message) => self.input(input, message),
             inbox::Event::Closed(input) => {
                 if let Some(closed) = self.closed.get_mut(input as usize) {
                     *closed = true;
                 }
-                self.call(Callback::InputClosed(input), Event::InputClosed { input })
+                Ok(self.call(Callback::InputClosed(input), Event::InputClosed { input }))
             }
-            inbox::Event::Stop(why) => Some(self.last_event(why)),
+            inbox::Event::Stop(why) => Ok(Some(self.last_event(why))),
+        }
+    }
+
+    fn input(&mut self, input: u32, message: Message) -> Result<Option<How>, WireError> {
+        let event = Event::Input {
+            input,
+            message: &message,
         };
+        let how = self.call(Callback::Input(input), event);
+        drop(message);
         self.taken += 1;
         // Often enough for the daemon to send on, and no more often.
         if how.is_none() && self.taken * 2 >= self.window {

@@ -28,20 +28,12 @@ const MOST_WAITING: usize = 64;
 pub struct Stream(OwnedFd);
 
 impl Stream {
-    /// A connection: this end, and the one that becomes a child's standard input.
+    /// A connection: this end, and one for another process, as its standard input or over a connection that there is
+    /// already.
     ///
     /// # Errors
     /// The system's.
-    pub fn pair() -> io::Result<(Self, Stdio)> {
-        let (here, there) = UnixStream::pair()?;
-        Ok((Self(here.into()), Stdio::from(OwnedFd::from(there))))
-    }
-
-    /// A connection: this end, and one that goes to another process over a connection that there is already.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn pair_to_send() -> io::Result<(Self, Object)> {
+    pub fn pair() -> io::Result<(Self, Object)> {
         let (here, there) = UnixStream::pair()?;
         Ok((Self(here.into()), Object(there.into())))
     }
@@ -225,7 +217,7 @@ impl Handles {
 /// Memory to be mapped by several processes, or a connection for another one. It is there as long as somebody has it open
 /// or mapped.
 #[derive(Debug)]
-pub struct Object(OwnedFd);
+pub struct Object(pub(super) OwnedFd);
 
 impl Object {
     /// An object of zeros, and its memory for writing. A reader can map it for reading only, where the system knows how
@@ -239,6 +231,14 @@ impl Object {
         let mapping = map(object.as_fd(), len, true)?;
         seal(object.as_fd(), writable)?;
         Ok((Self(object), mapping))
+    }
+
+    /// A connection as a child's standard input.
+    ///
+    /// # Errors
+    /// None here.
+    pub fn into_stdin(self) -> io::Result<Stdio> {
+        Ok(Stdio::from(self.0))
     }
 
     /// What a frame calls it by: nothing, as its descriptor travels instead.
@@ -325,5 +325,12 @@ impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: mapped with this length, and nobody reads it any more.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+#[cfg(test)]
+impl From<OwnedFd> for Object {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
     }
 }
