@@ -63,7 +63,7 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Topic(command) => topic::run(&command),
         Command::Completion(args) => completion::run(&args),
         Command::Describe(args) => be_helper(&args),
-        Command::Host => be_host_process(),
+        Command::Host { alone } => be_host_process(alone),
     }
 }
 
@@ -77,9 +77,16 @@ fn be_helper(args: &DescribeArgs) -> eyre::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn be_host_process() -> eyre::Result<ExitCode> {
-    hosted::run()?;
-    Ok(ExitCode::SUCCESS)
+fn be_host_process(alone: bool) -> eyre::Result<ExitCode> {
+    let good = match alone {
+        true => hosted::run_alone()?,
+        false => hosted::run().map(|()| true)?,
+    };
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What nodes outside this process are run with.

@@ -3,11 +3,11 @@
 //! Invariant: carries out the actions of a state machine that it does not have, and tells what that one is told. Absent:
 //! restarts, a start together, a grace period.
 
+use super::Report;
 use super::dataflow::{Dataflow, event_of};
 use super::mailbox::Order;
 use super::plan::NodeIndex;
 use super::state::{Ending, Event};
-use super::{Report, mailbox::InputCount};
 use tokio::sync::mpsc::Receiver;
 
 /// What one node is told.
@@ -26,6 +26,8 @@ pub enum Drive {
     Stop(NodeIndex),
     /// It has ended for good: its readers are told, its inputs are shut.
     Retire(NodeIndex, Ending),
+    /// No orders follow.
+    End,
 }
 
 /// What is told of one node.
@@ -38,7 +40,7 @@ pub enum Driven {
 }
 
 impl Dataflow {
-    /// Obeys until nobody gives orders any more; says then how many messages there were. `tell` must not wait.
+    /// Obeys to the end of the orders; says then how many messages there were. `tell` must not wait.
     pub async fn drive(mut self, mut orders: Receiver<Drive>, tell: impl Fn(Driven)) -> Report {
         let mut ticking = false;
         loop {
@@ -61,24 +63,9 @@ impl Dataflow {
                     }
                     Some(Drive::Stop(node)) => self.stop(node),
                     Some(Drive::Retire(node, ending)) => self.retire_quietly(node, ending),
-                    None => return self.finish(),
+                    Some(Drive::End) | None => return self.finish(),
                 },
             }
         }
-    }
-
-    /// Messages of a node so far: by input, and by output how many were sent.
-    pub fn counts(&self, node: NodeIndex) -> (Vec<(String, InputCount)>, Vec<(String, u64)>) {
-        let Some(running) = self.nodes.get(node) else {
-            return Default::default();
-        };
-        let mailbox = self.workers.get(running.worker);
-        let inputs = running.inputs.iter().filter_map(|input| {
-            let count = mailbox?.mailbox.count(input.slot);
-            Some((input.name.clone(), count))
-        });
-        let outputs = running.shared.outputs.iter();
-        let outputs = outputs.map(|output| (output.name.clone(), output.route.sent()));
-        (inputs.collect(), outputs.collect())
     }
 }

@@ -58,7 +58,7 @@ pub fn check_executable(
     };
     let image = report.image.as_ref()?;
     let checked = same_platform(&image.platform, machine)
-        .and_then(|()| versions(handshake, image.compiler.as_deref()))
+        .and_then(|()| versions(handshake, image.built_by.as_deref()))
         .and_then(|()| details(handshake).map(drop))
         .and_then(|()| new_enough_system(image, machine));
     Some(checked)

@@ -241,7 +241,7 @@ impl Instance {
 
     /// Nothing follows for now: what is there goes to the node.
     pub fn flush(&self) {
-        let mut state = self.state();
+        let state = self.state();
         if state.asking && !state.events.is_empty() {
             state.wake();
         }
