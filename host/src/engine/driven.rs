@@ -5,7 +5,7 @@
 
 use super::Report;
 use super::dataflow::{Dataflow, event_of};
-use super::mailbox::Order;
+use super::mailbox::{InputCount, Order};
 use super::plan::NodeIndex;
 use super::state::{Ending, Event};
 use tokio::sync::mpsc::Receiver;
@@ -35,8 +35,17 @@ pub enum Drive {
 pub enum Driven {
     /// An instance has been made.
     Created(NodeIndex),
-    /// An instance has ended; the flag says whether all its inputs were closed.
-    Ended(NodeIndex, Ending, bool),
+    /// An instance has ended.
+    Ended {
+        /// Of this node.
+        node: NodeIndex,
+        /// How.
+        ending: Ending,
+        /// Whether all its inputs were closed.
+        inputs_closed: bool,
+        /// What its inputs have counted so far, in the order of their indices.
+        inputs: Vec<InputCount>,
+    },
 }
 
 impl Dataflow {
@@ -48,9 +57,9 @@ impl Dataflow {
                 told = self.told.recv() => match told.map(event_of) {
                     Some(Event::Created(node)) => tell(Driven::Created(node)),
                     Some(Event::Ended(node, ending, closed)) => {
-                        tell(Driven::Ended(node, ending, closed));
+                        tell(self.ended(node, ending, closed));
                     }
-                    Some(Event::Lost(node, ending)) => tell(Driven::Ended(node, ending, false)),
+                    Some(Event::Lost(node, ending)) => tell(self.ended(node, ending, false)),
                     _ => return self.finish(),
                 },
                 order = orders.recv() => match order {
@@ -66,6 +75,19 @@ impl Dataflow {
                     Some(Drive::End) | None => return self.finish(),
                 },
             }
+        }
+    }
+
+    fn ended(&self, node: NodeIndex, ending: Ending, inputs_closed: bool) -> Driven {
+        let running = self.nodes.get(node);
+        let worker = running.and_then(|running| self.workers.get(running.worker));
+        let inputs = running.into_iter().flat_map(|running| &running.inputs);
+        let inputs = inputs.filter_map(|input| Some(worker?.mailbox.count(input.slot)));
+        Driven::Ended {
+            node,
+            ending,
+            inputs_closed,
+            inputs: inputs.collect(),
         }
     }
 }

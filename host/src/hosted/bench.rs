@@ -4,7 +4,7 @@
 //! over it and has left its queue is given back as room once. Absent: reading connections (`service`).
 
 use crate::engine::{
-    Calls, Driven, Ending, EngineLog, OnTaken, OutsideEvent, Plan, RemoteInput, Taken,
+    Calls, Driven, Ending, EngineLog, InputCount, OnTaken, OutsideEvent, Plan, RemoteInput, Taken,
 };
 use crate::ids::NodeId;
 use arc_swap::ArcSwapOption;
@@ -143,17 +143,26 @@ impl Bench {
     pub fn tell(&self, told: Driven) {
         match told {
             Driven::Created(node) => self.say(node, &FromNode::Created),
-            Driven::Ended(node, Ending::NotCreated(failure), _) => {
+            Driven::Ended {
+                node,
+                ending: Ending::NotCreated(failure),
+                ..
+            } => {
                 self.say(node, &FromNode::NotCreated(failure));
             }
-            Driven::Ended(node, ending, inputs_closed) => {
+            Driven::Ended {
+                node,
+                ending,
+                inputs_closed,
+                inputs,
+            } => {
                 let how = match ending {
                     Ending::Failed { failure, .. } => How::Failed(failure),
                     Ending::Stopped => How::Stopped,
                     _ => How::Done,
                 };
                 if let Some(place) = self.places.get(node) {
-                    place.say_unread();
+                    place.say_counts(&inputs);
                 }
                 self.say(node, &FromNode::Ended(Ended { how, inputs_closed }));
             }
@@ -245,14 +254,28 @@ impl Place {
         }
     }
 
-    fn say_unread(&self) {
+    /// Tells the daemon of the messages that did not pass through it.
+    fn say_counts(&self, inputs: &[InputCount]) {
         let Some(channel) = self.channel() else {
             return;
         };
+        let fed = lock(&self.fed);
+        for ((input, count), fed) in (0..).zip(inputs).zip(&*fed) {
+            if fed.is_none() {
+                let (taken, dropped) = (count.taken, count.dropped);
+                // As in `Bench::say`.
+                let _ = channel.put(&FromNode::Taken {
+                    input,
+                    taken,
+                    dropped,
+                });
+            }
+        }
+        drop(fed);
         for (output, of) in (0..).zip(&self.outputs) {
             let messages = of.unread.swap(0, Ordering::Relaxed);
             if messages > 0 {
-                // As in `Bench::say`.
+                // As above.
                 let _ = channel.put(&FromNode::Unread { output, messages });
             }
         }

@@ -39,6 +39,7 @@ mod kind {
     pub const ENDED: u8 = 38;
     pub const LOG: u8 = 39;
     pub const UNREAD: u8 = 40;
+    pub const TAKEN: u8 = 41;
     pub const SEGMENT: u8 = 65;
     pub const RELEASE: u8 = 66;
     pub const FORGET: u8 = 67;
@@ -108,6 +109,16 @@ pub enum FromNode<'a> {
         output: u32,
         /// Messages.
         messages: u64,
+    },
+    /// 41: `u32` input, `u64` how many messages the node has taken from it that came from its own process, `u64` how many
+    /// its queue has dropped; all since the process began, before the node has ended.
+    Taken {
+        /// Index of the input.
+        input: u32,
+        /// Messages that were taken.
+        taken: u64,
+        /// Messages that were dropped.
+        dropped: u64,
     },
 }
 
@@ -410,6 +421,15 @@ impl<'a> Frame<'a> for FromNode<'a> {
                 out.u32(*output);
                 out.u64(*messages);
             }),
+            Self::Taken {
+                input,
+                taken,
+                dropped,
+            } => write(out, kind::TAKEN, |out| {
+                out.u32(*input);
+                out.u64(*taken);
+                out.u64(*dropped);
+            }),
         }
     }
 
@@ -426,6 +446,11 @@ impl<'a> Frame<'a> for FromNode<'a> {
             kind::UNREAD => Self::Unread {
                 output: from.u32()?,
                 messages: from.u64()?,
+            },
+            kind::TAKEN => Self::Taken {
+                input: from.u32()?,
+                taken: from.u64()?,
+                dropped: from.u64()?,
             },
             _ => return Err(UNKNOWN),
         };

@@ -127,6 +127,17 @@ fn frame(
         FromNode::Ready(messages) => instance.grant(messages),
         FromNode::Ended(ended) => ended_as(instance, ended),
         FromNode::Log(line) => end.log(&line.as_log_line()),
+        FromNode::Taken {
+            input,
+            taken,
+            dropped,
+        } => {
+            if let Some(name) = end.inputs().get(input as usize) {
+                let mut counts = lock(&instance.counts);
+                counts.taken.insert(name.clone(), taken);
+                counts.dropped.insert(name.clone(), dropped);
+            }
+        }
         FromNode::Unread { output, messages } => {
             if let Some(name) = end.outputs().get(output as usize) {
                 let mut counts = lock(&instance.counts);
