@@ -9,10 +9,10 @@ use plugin_abi::handshake::Record;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use plugin_abi::node::Stop;
+use plugin_abi::wire::channel::{Channel, Side};
 use plugin_abi::wire::frame::{Create, Ended, Frame, Greeting, ToNode};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::page::Page;
-use plugin_abi::wire::channel::{Channel, Side};
 use plugin_abi::wire::sys::Stream;
 use plugin_abi::wire::{VERSION, WireError};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -214,7 +214,11 @@ impl Instance {
 
     fn tell(&self, end: &OutsideEnd) {
         let mut state = self.state();
-        let result = if state.known { state.result.take() } else { None };
+        let result = if state.known {
+            state.result.take()
+        } else {
+            None
+        };
         drop(state);
         if let Some(result) = result {
             end.ended(result);

@@ -56,7 +56,10 @@ fn result(
         return Err(instance.without_words(state, end));
     };
     if let Some(exit) = state.exit.as_ref().filter(|exit| exit.crashed) {
-        end.warn(&format!("its process ended with {} after its node", exit.how));
+        end.warn(&format!(
+            "its process ended with {} after its node",
+            exit.how
+        ));
     }
     match &ended.how {
         How::Failed(failure) => Err(failure.clone()),
@@ -102,9 +105,8 @@ fn frame(
 ) -> Result<(), WireError> {
     match raw.decode()? {
         FromNode::Hello(greeting) => {
-            let fits = fits(&greeting).map_err(|what| {
-                NodeFailure::new(format!("{}: {what}", program.display()))
-            });
+            let fits = fits(&greeting)
+                .map_err(|what| NodeFailure::new(format!("{}: {what}", program.display())));
             instance.change(|state| state.hello = Some(fits));
         }
         FromNode::Created => instance.change(|state| state.made = Some(Ok(()))),
@@ -113,7 +115,9 @@ fn frame(
         }
         FromNode::Output(packet) => {
             if packet.port as usize >= end.outputs().len() {
-                return Err(WireError::Malformed("a message on an output that it has not"));
+                return Err(WireError::Malformed(
+                    "a message on an output that it has not",
+                ));
             }
             let message = instance.channel.message(&packet)?;
             // After a stop it is refused, which the node is told by its stop.

@@ -209,13 +209,7 @@ impl Running {
 
     fn events(&mut self) -> Result<How, WireError> {
         loop {
-            let event = {
-                let mut inbox = lock(&self.shared.inbox);
-                if !inbox.has_more() {
-                    self.shared.channel.flush(&|| self.shared.is_over())?;
-                }
-                inbox.next(&self.shared)
-            };
+            let event = lock(&self.shared.inbox).next(&self.shared);
             if self.shared.is_over() {
                 return Ok(self.ended_by_itself());
             }
