@@ -216,7 +216,9 @@ impl Channel {
                 })?;
                 // Before it is written: it may be released as soon as it is.
                 let mut lent = lock(&self.lent);
-                lent.entry(segment.id).or_default().push(place.block.clone());
+                lent.entry(segment.id)
+                    .or_default()
+                    .push(place.block.clone());
                 Ok(())
             }
         }
@@ -242,12 +244,13 @@ impl Channel {
         let at = out.bytes.len();
         let frame = OfMemory::Segment {
             id: segment.id,
-            len: segment.len() as u64,
+            len: segment.size() as u64,
             name: segment.object.name(),
         };
         frame.encode(&mut out.bytes)?;
         out.known.insert(segment.id, Arc::downgrade(segment));
-        out.attached.push_back((at, Attached::Segment(segment.clone())));
+        out.attached
+            .push_back((at, Attached::Segment(segment.clone())));
         Ok(())
     }
 
@@ -363,7 +366,7 @@ impl Channel {
                     channel: Arc::downgrade(self),
                 };
                 let end = borrowed.start.checked_add(borrowed.len);
-                if end.is_none_or(|end| end > borrowed.mapping.len()) {
+                if end.is_none_or(|end| end > borrowed.mapping.size()) {
                     return Err(WireError::Malformed("a message longer than its segment"));
                 }
                 let origin = match self.side {
@@ -396,7 +399,9 @@ impl Channel {
             OfMemory::Release(id) => {
                 let mut lent = lock(&self.lent);
                 let Some(blocks) = lent.get_mut(&id) else {
-                    return Err(WireError::Malformed("a segment was released that was not lent"));
+                    return Err(WireError::Malformed(
+                        "a segment was released that was not lent",
+                    ));
                 };
                 let block = blocks.pop();
                 if blocks.is_empty() {

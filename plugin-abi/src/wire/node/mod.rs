@@ -84,11 +84,7 @@ fn not_created(channel: &Channel, failure: NodeFailure) -> Result<bool, WireErro
 }
 
 /// Tells the daemon this process's versions, and compares the daemon's.
-fn greet(
-    record: &Record,
-    incoming: &mut Incoming,
-    channel: &Channel,
-) -> Result<(), ServeError> {
+fn greet(record: &Record, incoming: &mut Incoming, channel: &Channel) -> Result<(), ServeError> {
     let hello = Greeting {
         wire: super::VERSION,
         record: record.as_bytes(),
