@@ -306,7 +306,9 @@ pub(super) fn write(
     out.raw(&[0, 0, 0, 0, kind, 0, 0, 0]);
     fields(out);
     let length = out.len() - start - HEADER;
-    let header = out.get_mut(start..start + 4).zip(u32::try_from(length).ok());
+    let header = out
+        .get_mut(start..start + 4)
+        .zip(u32::try_from(length).ok());
     match header {
         Some((header, sized)) if length <= MAX_MESSAGE => {
             header.copy_from_slice(&sized.to_le_bytes());
@@ -339,7 +341,9 @@ const UNKNOWN: WireError = WireError::Malformed("a frame of an unknown kind");
 impl<'a> Frame<'a> for ToNode<'a> {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         match self {
-            Self::Greeting(greeting) => write(out, kind::GREETING, |out| put_greeting(out, greeting)),
+            Self::Greeting(greeting) => {
+                write(out, kind::GREETING, |out| put_greeting(out, greeting))
+            }
             Self::Create(create) => write(out, kind::CREATE, |out| put_create(out, create)),
             Self::Go => write(out, kind::GO, |_| {}),
             Self::Input(packet) => write(out, kind::INPUT, |out| put_packet(out, packet)),
@@ -512,7 +516,9 @@ fn put_greeting(out: &mut Vec<u8>, greeting: &Greeting<'_>) {
 
 fn greeting<'a>(from: &mut Take<'a>) -> Result<Greeting<'a>, WireError> {
     if from.array()? != MAGIC {
-        return Err(WireError::Malformed("a greeting does not start with its mark"));
+        return Err(WireError::Malformed(
+            "a greeting does not start with its mark",
+        ));
     }
     Ok(Greeting {
         wire: from.u16()?,
@@ -556,7 +562,13 @@ fn create(from: &mut Take<'_>) -> Result<Create, WireError> {
 pub(super) const MESSAGE: [u8; 2] = [kind::INPUT, kind::OUTPUT];
 
 /// Adds a packet up to where its stream starts.
-pub(super) fn put_packet_head(out: &mut Vec<u8>, port: u32, shared: bool, meta: usize, body: usize) {
+pub(super) fn put_packet_head(
+    out: &mut Vec<u8>,
+    port: u32,
+    shared: bool,
+    meta: usize,
+    body: usize,
+) {
     out.u32(port);
     out.u32(shared.into());
     out.u32(u32::try_from(meta).unwrap_or(u32::MAX));
@@ -609,7 +621,10 @@ fn put_failure(out: &mut Vec<u8>, failure: &NodeFailure) {
     out.u8(failure.panicked.into());
     out.text(&failure.text);
     out.texts(failure.causes.get(..MOST_CAUSES).unwrap_or(&failure.causes));
-    let (file, line) = failure.place.as_ref().map_or(("", 0), |(file, line)| (file, *line));
+    let (file, line) = failure
+        .place
+        .as_ref()
+        .map_or(("", 0), |(file, line)| (file, *line));
     out.u8(failure.place.is_some().into());
     out.text(file);
     out.u32(line);
@@ -656,7 +671,13 @@ fn ended(from: &mut Take<'_>) -> Result<Ended, WireError> {
 
 fn put_line(out: &mut Vec<u8>, line: &Line<'_>) {
     out.u32(line.level);
-    for text in [line.target, line.message, line.fields, line.spans, line.file] {
+    for text in [
+        line.target,
+        line.message,
+        line.fields,
+        line.spans,
+        line.file,
+    ] {
         out.text(text);
     }
     out.u32(line.line);

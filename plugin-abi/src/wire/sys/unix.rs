@@ -263,7 +263,10 @@ fn anonymous() -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
     for _ in 0..16 {
         // Such names may have 31 characters.
-        let name = format!("/dora-{:016x}", RandomState::new().hash_one(std::process::id()));
+        let name = format!(
+            "/dora-{:016x}",
+            RandomState::new().hash_one(std::process::id())
+        );
         match open(&*name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(object) => {
                 unlink(&*name)?;
