@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod descriptor;
 pub mod engine;
 pub mod find;
+pub mod guard;
 pub mod ids;
 pub mod launch;
 pub mod link;

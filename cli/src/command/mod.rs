@@ -26,7 +26,9 @@ mod up;
 mod validate;
 
 use crate::args::{Command, DescribeArgs, NodeCommand, SystemCommand};
+use crate::failure;
 use host::descriptor::{Descriptor, Problems};
+use host::guard::{self, Rules};
 use host::plugin::describe;
 use host::plugin::preflight::Isolation;
 use std::collections::BTreeSet;
@@ -59,6 +61,34 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Topic(command) => topic::run(&command),
         Command::Completion(args) => completion::run(&args),
         Command::Describe(args) => be_helper(&args),
+    }
+}
+
+/// Splits this process if the command starts others: see [`guard`]. Returns in the worker.
+pub fn guarded(command: &Command) -> Option<guard::Worker> {
+    let rules = match command {
+        Command::Build(_) => Rules {
+            again: false,
+            keep: true,
+        },
+        Command::Run(_) => Rules {
+            again: false,
+            keep: false,
+        },
+        Command::Daemon(_) => Rules {
+            again: true,
+            keep: false,
+        },
+        _ => return None,
+    };
+    match guard::enter(rules, &failure::tell_death) {
+        Ok(worker) => Some(worker),
+        Err(error) => {
+            eprintln!(
+                "warning: there is no guard, and what is started here may outlive this process: {error}"
+            );
+            None
+        }
     }
 }
 
