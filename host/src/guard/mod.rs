@@ -68,6 +68,15 @@ pub fn deaths() -> u32 {
     DEATHS.load(Ordering::Relaxed)
 }
 
+/// The number of the process that stands for the command: the guard's where there is one, else this process's. Whoever
+/// signals or kills it reaches both.
+pub fn process_id() -> u32 {
+    match GUARD.load(Ordering::Relaxed) {
+        0 => std::process::id(),
+        guard => guard,
+    }
+}
+
 /// How many times the guard was asked to end: from here on this process does what is to be done about it. Before the first
 /// call such a signal acts on this process as it does without a guard.
 pub fn requests() -> watch::Receiver<u64> {
@@ -83,6 +92,8 @@ pub fn at_loss(cleanup: impl FnOnce() + Send + 'static) {
 }
 
 static DEATHS: AtomicU32 = AtomicU32::new(0);
+/// The number of the guard; 0 where there is none.
+static GUARD: AtomicU32 = AtomicU32::new(0);
 static HANDLED: AtomicBool = AtomicBool::new(false);
 static REQUESTS: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
 static CLEANUPS: Mutex<Vec<Cleanup>> = Mutex::new(Vec::new());

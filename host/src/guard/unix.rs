@@ -4,7 +4,7 @@
 //! signal.
 
 use super::death::Streak;
-use super::{DEATHS, Death, Rules};
+use super::{DEATHS, Death, GUARD, Rules};
 use crate::sys::{descendants, ending, fork};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 use std::io::{self, Read, Write};
@@ -36,6 +36,7 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
     let held = fork::Held::new(&signals)?;
     // Old systems cannot; then only families are ended.
     let _ = descendants::adopt_orphans();
+    let guard = std::process::id();
     let mut streak = Streak::default();
     loop {
         let split = UnixStream::pair().and_then(|pair| Ok((pair, fork::fork()?)));
@@ -44,6 +45,7 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
             fork::Side::Child => {
                 drop(ours);
                 held.release();
+                GUARD.store(guard, Ordering::Relaxed);
                 return Way::begin(its);
             }
             fork::Side::Parent(worker) => {
