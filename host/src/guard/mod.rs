@@ -16,6 +16,8 @@
 
 mod death;
 #[cfg(unix)]
+mod streak;
+#[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;

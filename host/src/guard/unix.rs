@@ -3,7 +3,7 @@
 //! Invariant: from the first fork on it has one thread, takes no lock that another could hold, and what it waits for is a
 //! signal.
 
-use super::death::Streak;
+use super::streak::Streak;
 use super::{DEATHS, Death, GUARD, Rules};
 use crate::sys::{descendants, ending, fork};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
