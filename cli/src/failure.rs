@@ -22,8 +22,9 @@ pub fn report(error: &Report) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Tells that the worker has died.
+/// Tells that the worker has died, when what it has left is taken away.
 pub fn tell_death(death: &Death) {
+    host::link::remove_orphaned_memory();
     // As above.
     let _ = writeln!(terminal::stderr(), "{ERROR}error{ERROR:#}: {death}");
 }

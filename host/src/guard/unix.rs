@@ -5,7 +5,7 @@
 
 use super::streak::Streak;
 use super::{DEATHS, Death, GUARD, Rules};
-use crate::sys::{descendants, ending, fork};
+use crate::sys::{descendants, ending, fork, leftovers};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -36,6 +36,8 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
     let held = fork::Held::new(&signals)?;
     // Old systems cannot; then only families are ended.
     let _ = descendants::adopt_orphans();
+    // Of processes that were killed before, and had nobody to do it.
+    leftovers::sweep();
     let guard = std::process::id();
     let mut streak = Streak::default();
     loop {
@@ -155,13 +157,14 @@ fn after(
     if in_order && rules.keep {
         end(status);
     }
-    let (_, all_ended) = descendants::kill_all(true, DEADLINE);
+    let all_ended = descendants::kill_all(true, DEADLINE);
     let wished = status
         .signal()
         .is_some_and(|number| ASKING.iter().any(|signal| signal.as_raw() == number));
     if in_order || wished {
         end(status);
     }
+    leftovers::sweep();
     let again = rules.again && watch.asked.is_none();
     let death = Death {
         how: match ending::crash(status) {

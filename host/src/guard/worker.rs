@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// How long killed processes may take to end.
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long this process's own exit may take.
+const EXIT: Duration = Duration::from_millis(500);
 /// Between two looks for adopted children that have ended.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -79,7 +81,8 @@ fn request(signal: u8) {
     }
 }
 
-/// The guard has died.
+/// The guard has died. What libraries would leave behind they take away at an orderly exit, which may hang where threads
+/// hold locks.
 fn end_all() -> ! {
     family::start_no_more();
     descendants::kill_all(false, DEADLINE);
@@ -87,5 +90,12 @@ fn end_all() -> ! {
     for cleanup in cleanups.drain(..) {
         cleanup();
     }
-    ending::vanish()
+    let watchdog = thread::Builder::new().spawn(|| {
+        thread::sleep(EXIT);
+        ending::vanish()
+    });
+    match watchdog {
+        Ok(_) => std::process::exit(1),
+        Err(_) => ending::vanish(),
+    }
 }

@@ -25,18 +25,18 @@ pub fn adopt_orphans() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Kills all descendants, again and again until there are none: a dying one may just have started another. Those that have
-/// ended are collected if this process waits for no child in another way. Returns how many it has killed, and whether all
-/// have ended by the deadline.
+/// Kills all descendants, again and again until there are none: a dying one may just have started another. The shared memory
+/// that they would leave is removed. Those that have ended are collected if this process waits for no child in another way.
+/// Returns whether all have ended by the deadline.
 #[cfg(target_os = "linux")]
-pub fn kill_all(collect: bool, deadline: Duration) -> (usize, bool) {
+pub fn kill_all(collect: bool, deadline: Duration) -> bool {
     linux::kill_all(collect, deadline)
 }
 
 /// As on Linux.
 #[cfg(not(target_os = "linux"))]
-pub fn kill_all(_collect: bool, _deadline: Duration) -> (usize, bool) {
-    (0, true)
+pub fn kill_all(_collect: bool, _deadline: Duration) -> bool {
+    true
 }
 
 /// Collects adopted children that have ended, except those that the caller has not seen before: it returns those, to be
@@ -54,6 +54,7 @@ pub fn collect_adopted(_seen: &[i32]) -> Vec<i32> {
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use crate::sys::leftovers;
     use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, wait, waitpid};
     use std::collections::{BTreeMap, BTreeSet};
     use std::fs;
@@ -71,9 +72,9 @@ mod linux {
         ended: bool,
     }
 
-    pub fn kill_all(collect: bool, deadline: Duration) -> (usize, bool) {
+    pub fn kill_all(collect: bool, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
-        let mut killed = BTreeSet::new();
+        let mut memory = BTreeSet::new();
         loop {
             let living: Vec<i32> = descendants()
                 .into_iter()
@@ -81,17 +82,18 @@ mod linux {
                 .map(|process| process.id)
                 .collect();
             for id in &living {
+                memory.extend(leftovers::mapped_by(*id));
                 if let Some(pid) = Pid::from_raw(*id) {
                     // The only failure is that it has ended, or is another user's.
                     let _ = kill_process(pid, Signal::KILL);
                 }
             }
-            killed.extend(living.iter().copied());
             if collect {
                 while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
             }
             if living.is_empty() || Instant::now() >= until {
-                return (killed.len(), living.is_empty());
+                leftovers::remove(memory);
+                return living.is_empty();
             }
             thread::sleep(PAUSE);
         }
@@ -171,6 +173,21 @@ mod linux {
             );
             assert!(parse(7, "7 (a) Z 3 5").expect("a process").ended);
             assert!(parse(7, "").is_none());
+        }
+
+        #[test]
+        fn a_child_with_a_group_of_its_own_is_collected_when_it_is_seen_again() {
+            use std::os::unix::process::CommandExt;
+            let mut command = std::process::Command::new("true");
+            let mut child = command.process_group(0).spawn().expect("a child");
+            let id = i32::try_from(child.id()).expect("a number");
+            let until = Instant::now() + Duration::from_secs(30);
+            while !collect_adopted(&[]).contains(&id) {
+                assert!(Instant::now() < until, "it has not ended");
+                thread::sleep(PAUSE);
+            }
+            collect_adopted(&[id]);
+            child.wait().expect_err("it is collected");
         }
 
         #[test]

@@ -12,6 +12,7 @@ pub mod family;
 #[cfg(unix)]
 pub mod fork;
 pub mod host_name;
+pub mod leftovers;
 pub mod memory_lock;
 pub mod redirect;
 #[cfg(windows)]
