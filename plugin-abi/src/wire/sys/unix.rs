@@ -193,7 +193,8 @@ impl Handles {
     /// None has come.
     pub fn stream(&mut self, _name: u128) -> io::Result<Stream> {
         let descriptor = self.0.pop_front();
-        let descriptor = descriptor.ok_or_else(|| io::Error::other("no descriptor came with it"))?;
+        let descriptor =
+            descriptor.ok_or_else(|| io::Error::other("no descriptor came with it"))?;
         Ok(Stream(descriptor))
     }
 
