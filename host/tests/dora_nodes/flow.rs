@@ -17,7 +17,6 @@ use ::host::process::processes::Processes;
 use host_testing::{fixtures, fresh_dir};
 use plugin_abi::hosting::LogLine;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, channel};
@@ -39,7 +38,6 @@ pub enum Is<'a> {
 
 /// A dataflow that runs.
 pub struct Flow {
-    pub id: DataflowId,
     pub log: Arc<Log>,
     processes: Processes,
     commands: tokio::sync::mpsc::Sender<Command>,
@@ -116,7 +114,6 @@ fn run(processes: Processes, plan: &Plan, folder: tempfile::TempDir) -> Flow {
         let _ = tell.send(runtime.block_on(dataflow.run(receiver)));
     });
     Flow {
-        id,
         log,
         processes,
         commands,

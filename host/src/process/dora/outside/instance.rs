@@ -241,7 +241,7 @@ impl Instance {
 
     /// Nothing follows for now: what is there goes to the node.
     pub fn flush(&self) {
-        let mut state = self.state();
+        let state = self.state();
         if state.asking && !state.events.is_empty() {
             state.wake();
         }
@@ -392,7 +392,9 @@ impl NodeEnd for Instance {
     }
 
     fn close_outputs(&self, outputs: &[PortName]) {
-        for output in outputs.iter().filter_map(|name| self.output(name)) {
+        let outputs = outputs.iter().filter_map(|name| self.output(name));
+        // Every node closes all of its outputs when it ends.
+        for output in outputs.filter(|output| self.closing.contains(output)) {
             self.outgoing.close_output(output);
         }
     }
