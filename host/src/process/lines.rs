@@ -5,8 +5,11 @@
 //! other line is the text as it stands, of `stdout` or `stderr`. Invariant: it never fails; a line that is
 //! not understood is kept whole. Absent: who the node is, filters, and cutting what is too long (`logs`).
 
+use crate::descriptor::LogSpec;
+use crate::engine::OutsideEnd;
 use crate::logs::{Level, Stream};
 use plugin_abi::hosting::LogLine;
+use plugin_abi::message::Message;
 use serde_json::{Map, Value};
 
 /// Longer lines are not taken apart.
@@ -33,6 +36,38 @@ const KNOWN: [&str; 19] = [
     "threadId",
     "timestamp",
 ];
+
+/// Where the lines of one instance go: to the node's log, and those of standard output to the output that
+/// `send_stdout_as` names. (`send_logs_as` and `min_log_level` are matters of the log.)
+#[derive(Debug, Clone)]
+pub struct Lines {
+    end: OutsideEnd,
+    stdout_as: Option<u32>,
+}
+
+impl Lines {
+    /// For an instance.
+    pub fn new(end: OutsideEnd, logs: &LogSpec) -> Self {
+        let index = logs.stdout_as.as_ref().and_then(|port| {
+            let mut outputs = end.outputs().iter();
+            outputs.position(|output| output == port.as_str())
+        });
+        let stdout_as = index.and_then(|index| u32::try_from(index).ok());
+        Self { end, stdout_as }
+    }
+
+    /// A line, without its end. May wait for readers of the output whose policy is `backpressure`.
+    pub fn take(&self, stream: Stream, line: &str) {
+        self.end.log(&read(stream, line).line());
+        if stream == Stream::Stdout
+            && let Some(output) = self.stdout_as
+            && let Ok(message) = Message::from_text(self.end.now(), line, &[])
+        {
+            // Refused once the node is to stop: nobody waits for it then.
+            let _ = self.end.send(output, message);
+        }
+    }
+}
 
 /// What a printed line says.
 #[derive(Debug, Clone, PartialEq, Eq)]

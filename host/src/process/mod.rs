@@ -1,4 +1,4 @@
-//! Nodes as processes: the wires that they speak, and the life of a process.
+//! Nodes as processes: what is started, the life of a process, and the wires that nodes speak.
 //!
 //! Absent: what a dataflow is.
 
