@@ -157,6 +157,7 @@ fn launch(is: &Is<'_>, node: &Node, folder: &Path) -> Option<child::Launch> {
     args.extend(node.args.iter().map(Into::into));
     let program = python.program().to_owned();
     let mut launch = child::Launch::new(program, args, folder.to_owned());
+    launch.set("PYTHONUNBUFFERED", "1");
     for (name, value) in &node.env {
         launch.set(name, value);
     }

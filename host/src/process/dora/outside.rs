@@ -18,9 +18,9 @@ use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
 use crate::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent};
 use crate::ids::{DataflowId, NodeId, PortName};
-use crate::logs::Stream;
 use crate::process::child::{Child, Exit, Hooks, Launch as Command};
-use crate::process::lines;
+use crate::process::lines::Lines;
+
 use instance::{Instance, NotBegun};
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::node::Stop;
@@ -137,16 +137,10 @@ impl DoraNode {
     ) -> Result<Arc<Child>, String> {
         let mut command = command.clone();
         set_environment(&mut command, launch);
-        let (printing, ending) = (instance.clone(), instance.clone());
-        let port = self.port.clone();
-        let stdout_as = self.node.logs.stdout_as.clone();
+        let (ending, port) = (instance.clone(), self.port.clone());
+        let lines = Lines::new(instance.end.clone(), &self.node.logs);
         let hooks = Hooks {
-            on_line: Box::new(move |stream, line| {
-                printing.end.log(&lines::read(stream, line).line());
-                if let (Stream::Stdout, Some(output)) = (stream, &stdout_as) {
-                    printing.send_line(output, line);
-                }
-            }),
+            on_line: Box::new(move |stream, line| lines.take(stream, line)),
             on_exit: Box::new(move |exit| {
                 if !ending.wait_until_detached(DETACH) {
                     // A descendant holds them.
@@ -328,18 +322,16 @@ impl Drop for DoraBody {
 /// What a node finds in its environment.
 fn set_environment(command: &mut Command, launch: &Launch) {
     command.set(VARIABLE, launch.yaml());
-    // Lines are to come when they are printed.
-    command.set("PYTHONUNBUFFERED", "1");
     // A 1.x node opens a session of its own. Its messages take the way through here: nobody is to find it, and it is to
-    // look for nobody.
-    command.set("DORA_ZENOH_MULTICAST", "off");
-    command.set("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0");
-    for other in [
-        "DORA_ZENOH_CONNECT",
-        "DORA_ZENOH_LISTEN_EXTRA",
-        "DORA_RUN_PARENT_PID",
+    // look for nobody, unless the descriptor says so.
+    for (name, value) in [
+        ("DORA_ZENOH_MULTICAST", "off"),
+        ("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0"),
     ] {
-        command.unset(other);
+        let mut set = command.env.iter().filter(|(_, value)| value.is_some());
+        if !set.any(|(known, _)| known == name) {
+            command.set(name, value);
+        }
     }
 }
 

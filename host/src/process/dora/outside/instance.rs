@@ -258,16 +258,6 @@ impl Instance {
         self.outgoing.close();
     }
 
-    /// Sends a line that the process has printed. Waits for readers, as whoever prints does.
-    pub fn send_line(&self, output: &PortName, line: &str) {
-        if let Some(output) = self.output(output)
-            // Without memory for a line there is nothing better to do than to leave it out.
-            && let Ok(message) = Message::from_text(self.end.now(), line, &[])
-        {
-            self.end.send(output, message);
-        }
-    }
-
     /// A process says that it is this node.
     ///
     /// # Errors
