@@ -1,22 +1,20 @@
 //! The loopback port on which process nodes find their daemon.
 //!
-//! Invariant: it never listens beyond loopback. As long as no process nodes are served, whoever connects is sent away.
+//! Invariant: it never listens beyond loopback. Absent: what nodes say there (`process`).
 
 use crate::logs::{Level, LogHub, Record};
+use crate::process::dora::sniff::Versions;
+use crate::process::processes::Processes;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-/// How long the thread that accepts may take to notice its end.
-const WAKE: Duration = Duration::from_millis(500);
-
-/// A thread that accepts connections; dropping this ends it.
+/// The nodes of this daemon in processes of their own, and where they connect. Dropping this ends that.
 #[derive(Debug)]
 pub(super) struct LocalPort {
     pub address: SocketAddr,
-    ended: Arc<AtomicBool>,
+    #[allow(dead_code)] // Held for its end only.
+    pub processes: Processes,
 }
 
 impl LocalPort {
@@ -28,40 +26,12 @@ impl LocalPort {
             Err(_) if port != 0 => bind(0)?,
             Err(error) => return Err(error),
         };
-        let address = listener.local_addr()?;
-        let ended = Arc::new(AtomicBool::new(false));
-        let (stop, hub) = (ended.clone(), hub.clone());
-        std::thread::Builder::new()
-            .name("dora-local".into())
-            .spawn(move || send_away(&listener, &stop, &hub))?;
-        Ok(Self { address, ended })
-    }
-}
-
-fn send_away(listener: &TcpListener, stop: &AtomicBool, hub: &LogHub) {
-    let mut said = false;
-    loop {
-        let accepted = listener.accept();
-        if stop.load(Ordering::Acquire) {
-            return;
-        }
-        match accepted {
-            Ok((connection, _)) => drop(connection),
-            // Out of descriptors: not at full speed until there are some again.
-            Err(_) => std::thread::sleep(WAKE),
-        }
-        if !std::mem::replace(&mut said, true) {
-            let text =
-                "a process has connected to the port for process nodes, which are not served yet";
-            hub.submit(Record::new(Level::Debug, "dora", text));
-        }
-    }
-}
-
-impl Drop for LocalPort {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Release);
-        // Wakes the thread. Where this fails, it ends with the process.
-        let _ = TcpStream::connect_timeout(&self.address, WAKE);
+        let hub = hub.clone();
+        let say = move |level, text: &str| {
+            hub.submit(Record::new(Level::from_number(level), "dora", text));
+        };
+        let processes = Processes::new(Versions::All, Arc::new(say));
+        let address = processes.serve(listener)?;
+        Ok(Self { address, processes })
     }
 }

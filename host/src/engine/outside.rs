@@ -36,6 +36,11 @@ pub trait Outside: Send + Sync + fmt::Debug {
     /// waits.
     fn retire(&self, ending: &Ending);
 
+    /// Whether the dataflow ends when only such nodes are left: those that somebody else starts, or does not.
+    fn is_optional(&self) -> bool {
+        false
+    }
+
     /// Whether somebody reads an output now: where nobody does, what is sent need not leave the node's process. Called
     /// once before the first instance, then at changes. Never waits.
     fn wanted(&self, _output: u32, _wanted: bool) {}

@@ -14,6 +14,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
 
 /// The port on which dynamic nodes look for their daemon.
 pub const DYNAMIC_PORT: u16 = 53291;
@@ -30,12 +31,23 @@ struct Shared {
     registry: Arc<Registry>,
     options: ServerOptions,
     dynamic_port: u16,
-    servers: Mutex<Vec<NodeServer>>,
+    servers: Mutex<Servers>,
+}
+
+#[derive(Default)]
+struct Servers {
+    /// For all nodes.
+    given: Option<NodeServer>,
+    /// For those that are told its address.
+    free: Option<NodeServer>,
+    /// For dynamic ones.
+    dynamic: Option<NodeServer>,
 }
 
 impl Processes {
-    /// Nodes of these versions; the clock's id is the process's own. `say` takes what concerns no node.
-    pub fn new(versions: Versions, clock: [u8; 16], say: Say) -> Self {
+    /// Nodes of these versions. `say` takes what concerns no node.
+    pub fn new(versions: Versions, say: Say) -> Self {
+        let clock = Uuid::now_v7().into_bytes();
         let port = std::env::var(DYNAMIC_PORT_VARIABLE).ok();
         let port = port.and_then(|port| port.parse().ok());
         Self {
@@ -48,12 +60,16 @@ impl Processes {
         }
     }
 
-    /// Serves nodes on a listener from now on, instead of on a port that is found when the first node needs it.
+    /// Serves nodes on a listener from now on, dynamic ones too, instead of on ports that are found when the first node
+    /// needs one.
     ///
     /// # Errors
     /// The listener cannot be used, or there is no thread to be had.
     pub fn serve(&self, listener: TcpListener) -> io::Result<SocketAddr> {
-        self.shared.serve(&mut self.shared.servers(), listener)
+        let server = self.shared.start(listener)?;
+        let address = server.address();
+        self.shared.servers().given = Some(server);
+        Ok(address)
     }
 
     /// A dora node that is run by `launch`, with its arguments and its own environment; without one somebody else starts
@@ -75,49 +91,47 @@ impl Processes {
 }
 
 impl Shared {
-    fn servers(&self) -> MutexGuard<'_, Vec<NodeServer>> {
+    fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(
-        &self,
-        servers: &mut Vec<NodeServer>,
-        listener: TcpListener,
-    ) -> io::Result<SocketAddr> {
-        let server = NodeServer::start(listener, self.registry.clone(), self.options)?;
-        let address = server.address();
-        servers.push(server);
-        Ok(address)
+    fn start(&self, listener: TcpListener) -> io::Result<NodeServer> {
+        NodeServer::start(listener, self.registry.clone(), self.options)
     }
 }
 
 impl Port for Shared {
     fn address(&self, dynamic: bool) -> Result<SocketAddr, String> {
         let mut servers = self.servers();
-        let mut known = servers.iter().map(NodeServer::address);
-        let wanted = match dynamic {
-            true => known.find(|address| address.port() == self.dynamic_port),
-            false => known.next(),
-        };
-        if let Some(address) = wanted {
-            return Ok(address);
+        if let Some(server) = &servers.given {
+            return Ok(server.address());
         }
-        let port = if dynamic { self.dynamic_port } else { 0 };
+        let (place, port) = match dynamic {
+            true => (&mut servers.dynamic, self.dynamic_port),
+            false => (&mut servers.free, 0),
+        };
+        if let Some(server) = place {
+            return Ok(server.address());
+        }
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        bound
-            .and_then(|listener| self.serve(&mut servers, listener))
+        let server = bound
+            .and_then(|listener| self.start(listener))
             .map_err(|error| match dynamic {
                 true => format!(
                     "port {port} of 127.0.0.1, on which dynamic nodes look for their dataflow, cannot be used: {error}; \
                      end what has it, such as another daemon, or set {DYNAMIC_PORT_VARIABLE} here and for the node"
                 ),
                 false => format!("no port of 127.0.0.1 for the node to connect to: {error}"),
-            })
+            })?;
+        Ok(place.insert(server).address())
     }
 
     fn dismiss(&self, dataflow: DataflowId, node: &NodeId) {
-        for server in &*self.servers() {
-            server.dismiss(dataflow, node);
+        let servers = self.servers();
+        for server in [&servers.given, &servers.free, &servers.dynamic] {
+            if let Some(server) = server {
+                server.dismiss(dataflow, node);
+            }
         }
     }
 }

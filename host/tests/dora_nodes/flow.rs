@@ -61,7 +61,7 @@ fn loader() -> &'static Loader {
 /// Nodes of these versions, on a port of their own.
 pub fn processes(versions: Versions) -> Processes {
     let say = |level, text: &str| eprintln!("runtime, {level}: {text}");
-    Processes::new(versions, [7; 16], Arc::new(say))
+    Processes::new(versions, Arc::new(say))
 }
 
 /// Starts a dataflow: its nodes that are not named in `dora` are plugins of the fixture.

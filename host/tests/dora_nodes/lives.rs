@@ -255,8 +255,20 @@ nodes:
     inputs: {in: py/out}
 ";
     let _port = crate::life::dynamic_port();
-    let ended = start(yaml, &[("py", Is::Dynamic)]).end();
-    ended.is_well();
+    // Nobody reads what would be its first message.
+    let alone = "
+nodes:
+  - id: source
+    kind: source
+    config: {count: 10}
+    inputs: {tick: dora/timer/millis/5}
+    outputs: [out]
+  - id: py
+    outputs: [out]
+";
+    for yaml in [yaml, alone] {
+        start(yaml, &[("py", Is::Dynamic)]).end().is_well();
+    }
 }
 
 fn pid(line: &str) -> u32 {

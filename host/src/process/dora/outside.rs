@@ -18,8 +18,10 @@ use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
 use crate::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent};
 use crate::ids::{DataflowId, NodeId, PortName};
+use crate::logs::Stream;
 use crate::process::child::{Child, Exit, Hooks, Launch as Command};
 use crate::process::lines::Lines;
+use crate::tail::Tail;
 
 use instance::{Instance, NotBegun};
 use plugin_abi::hosting::NodeFailure;
@@ -35,6 +37,8 @@ pub const START: Duration = Duration::from_secs(300);
 const UNUSUAL: Duration = Duration::from_secs(15);
 /// How long a process that was refused may take to say so and end.
 const REFUSED: Duration = Duration::from_secs(5);
+/// Lines of standard error that are kept for the message about a failure.
+const LAST_WORDS: usize = 12;
 /// How long the connections of a process that has ended may stay: somebody else holds them.
 const DETACH: Duration = Duration::from_secs(5);
 /// What a process that has not stopped in time has between the request of the system and its force.
@@ -97,7 +101,7 @@ impl DoraNode {
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 
     fn launch(&self, end: &OutsideEnd) -> Result<Launch, String> {
@@ -139,16 +143,23 @@ impl DoraNode {
         set_environment(&mut command, launch);
         let (ending, port) = (instance.clone(), self.port.clone());
         let lines = Lines::new(instance.end.clone(), &self.node.logs);
+        let said = Arc::new(Mutex::new(Tail::new(LAST_WORDS)));
+        let last_words = said.clone();
         let hooks = Hooks {
-            on_line: Box::new(move |stream, line| lines.take(stream, line)),
+            on_line: Box::new(move |stream, line| {
+                if stream == Stream::Stderr && !is_frame(line) {
+                    lock(&said).push(line);
+                }
+                lines.take(stream, line);
+            }),
             on_exit: Box::new(move |exit| {
                 if !ending.wait_until_detached(DETACH) {
                     // A descendant holds them.
                     port.dismiss(ending.end.dataflow(), ending.end.node());
                     ending.wait_until_detached(DETACH);
                 }
-                let result = outcome(&exit, ending.refusal());
-                ending.exited(result);
+                let (said, _) = lock(&last_words).clone().into_lines();
+                ending.exited(outcome(&exit, ending.refusal(), &said));
             }),
         };
         let child = Child::spawn(&command, hooks);
@@ -260,6 +271,10 @@ impl Outside for DoraNode {
         }
     }
 
+    fn is_optional(&self) -> bool {
+        self.command.is_none()
+    }
+
     fn retire(&self, _: &Ending) {
         let mut current = self.current();
         let (instance, child) = (current.instance.take(), current.child.take());
@@ -336,7 +351,7 @@ fn set_environment(command: &mut Command, launch: &Launch) {
 }
 
 /// How an instance ended whose process ended so.
-fn outcome(exit: &Exit, refusal: Option<String>) -> Result<(), NodeFailure> {
+fn outcome(exit: &Exit, refusal: Option<String>, said: &[String]) -> Result<(), NodeFailure> {
     if let Some(text) = refusal {
         return Err(failed(text));
     }
@@ -344,16 +359,23 @@ fn outcome(exit: &Exit, refusal: Option<String>) -> Result<(), NodeFailure> {
         return Ok(());
     }
     let mut causes = Vec::new();
-    if !exit.stderr.is_empty() {
-        causes.push(format!(
-            "the last it wrote to stderr:\n{}",
-            exit.stderr.join("\n")
-        ));
+    if !said.is_empty() {
+        causes.push(format!("the last it wrote to stderr:\n{}", said.join("\n")));
     }
     Err(NodeFailure {
         causes,
         ..failed(format!("its process ended with {exit}"))
     })
+}
+
+/// A frame of a backtrace: there are more of them than last words, and the error stands before them.
+fn is_frame(line: &str) -> bool {
+    let text = line.trim_start();
+    if text.len() == line.len() {
+        return false;
+    }
+    let number = text.trim_start_matches(|it: char| it.is_ascii_digit());
+    text.starts_with("at ") || (number.len() < text.len() && number.starts_with(": "))
 }
 
 fn failed(text: impl Into<String>) -> NodeFailure {
@@ -363,4 +385,8 @@ fn failed(text: impl Into<String>) -> NodeFailure {
         causes: Vec::new(),
         place: None,
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
