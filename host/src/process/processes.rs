@@ -128,10 +128,9 @@ impl Port for Shared {
 
     fn dismiss(&self, dataflow: DataflowId, node: &NodeId) {
         let servers = self.servers();
-        for server in [&servers.given, &servers.free, &servers.dynamic] {
-            if let Some(server) = server {
-                server.dismiss(dataflow, node);
-            }
+        let all = [&servers.given, &servers.free, &servers.dynamic];
+        for server in all.into_iter().flatten() {
+            server.dismiss(dataflow, node);
         }
     }
 }
