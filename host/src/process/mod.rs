@@ -6,3 +6,4 @@ pub mod child;
 pub mod dora;
 pub mod lines;
 pub mod processes;
+pub mod program;

@@ -280,7 +280,7 @@ fn choose(
     }
 }
 
-fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     format!("`{}`", shown_path(&candidates::tidy(path)))
 }
 

@@ -47,6 +47,23 @@ pub fn check(
     new_enough_system(image, machine)
 }
 
+/// Decides whether an executable with a handshake record can take part in a dataflow here: what it speaks, not how its
+/// types are laid out, as it shares no memory with this process. `None`: the file is none.
+pub fn check_executable(
+    report: &FileReport,
+    machine: &Machine,
+) -> Option<Result<(), PreflightError>> {
+    let FileKind::NodeExecutable { handshake } = &report.kind else {
+        return None;
+    };
+    let image = report.image.as_ref()?;
+    let checked = same_platform(&image.platform, machine)
+        .and_then(|()| versions(handshake, image))
+        .and_then(|()| details(handshake).map(drop))
+        .and_then(|()| new_enough_system(image, machine));
+    Some(checked)
+}
+
 /// The handshake and the headers of a plugin; any other kind of file is refused by its name.
 fn plugin(report: &FileReport) -> Result<(&Handshake, &ImageReport), PreflightError> {
     let handshake = match &report.kind {

@@ -25,7 +25,7 @@ mod pe;
 mod record;
 mod source;
 
-pub use check::{Isolation, check};
+pub use check::{Isolation, check, check_executable};
 pub use dependencies::{Beside, beside, find_dlls};
 pub use error::{LayoutDifference, PreflightError};
 pub use image::{GlibcNeed, Links};
