@@ -130,6 +130,11 @@ impl OutsideEnd {
         self.handle.send(output, message)
     }
 
+    /// Whether [`OutsideEnd::send`] may wait now: else a thread that must not wait may call it.
+    pub fn may_wait(&self, output: u32) -> bool {
+        self.handle.may_wait(output)
+    }
+
     /// Nothing more comes on this output: its readers are told so after what was sent.
     pub fn close_output(&self, output: u32) {
         self.handle.close_output(output);
