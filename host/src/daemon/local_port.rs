@@ -30,7 +30,7 @@ impl LocalPort {
         let say = move |level, text: &str| {
             hub.submit(Record::new(Level::from_number(level), "dora", text));
         };
-        let processes = Processes::new(Versions::All, Arc::new(say));
+        let processes = Processes::new(Versions::All, false, Arc::new(say));
         let address = processes.serve(listener)?;
         Ok(Self { address, processes })
     }

@@ -4,12 +4,13 @@
 //! which nodes of a descriptor run so.
 
 use super::child::Launch;
-use super::dora::outside::{DoraNode, Port, Registry, Say};
+use super::dora::outside::{DoraNode, Port, Registry, Say, direct_plan, dora_descriptor};
 use super::dora::server::{NodeServer, ServerOptions};
 use super::dora::sniff::Versions;
-use crate::descriptor::Node;
+use crate::descriptor::Descriptor;
 use crate::engine::Outside;
-use crate::ids::{DataflowId, NodeId};
+use crate::ids::{DataflowId, NodeId, PortName};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -30,6 +31,8 @@ pub struct Processes {
 struct Shared {
     registry: Arc<Registry>,
     options: ServerOptions,
+    /// 1.x nodes may hand each other messages past this process.
+    direct: bool,
     dynamic_port: u16,
     servers: Mutex<Servers>,
 }
@@ -45,8 +48,9 @@ struct Servers {
 }
 
 impl Processes {
-    /// Nodes of these versions. `say` takes what concerns no node.
-    pub fn new(versions: Versions, say: Say) -> Self {
+    /// Nodes of these versions. `direct` lets 1.x nodes hand each other messages past this process, where nobody here needs
+    /// them: `dora topic` does not see these. `say` takes what concerns no node.
+    pub fn new(versions: Versions, direct: bool, say: Say) -> Self {
         let clock = Uuid::now_v7().into_bytes();
         let port = std::env::var(DYNAMIC_PORT_VARIABLE).ok();
         let port = port.and_then(|port| port.parse().ok());
@@ -54,6 +58,7 @@ impl Processes {
             shared: Arc::new(Shared {
                 registry: Arc::new(Registry::new(say)),
                 options: ServerOptions { versions, clock },
+                direct,
                 dynamic_port: port.unwrap_or(DYNAMIC_PORT),
                 servers: Mutex::default(),
             }),
@@ -72,21 +77,38 @@ impl Processes {
         Ok(address)
     }
 
-    /// A dora node that is run by `launch`, with its arguments and its own environment; without one somebody else starts
-    /// it. `descriptor` is what [`dora_descriptor`](super::dora::outside::dora_descriptor) makes of the node's dataflow.
-    pub fn dora_node(
+    /// The dora nodes of a dataflow, or of this machine's share of it: each is run by its launch, with its arguments and its
+    /// own environment; without one somebody else starts it. `read_elsewhere` says which outputs are read on other machines.
+    pub fn dora_nodes(
         &self,
-        node: &Node,
-        launch: Option<Launch>,
-        descriptor: Arc<serde_json::Value>,
-    ) -> Arc<dyn Outside> {
-        Arc::new(DoraNode::new(
-            node,
-            launch,
-            descriptor,
-            self.shared.registry.clone(),
-            self.shared.clone(),
-        ))
+        descriptor: &Descriptor,
+        mut launches: BTreeMap<NodeId, Option<Launch>>,
+        read_elsewhere: &dyn Fn(&NodeId, &PortName) -> bool,
+    ) -> BTreeMap<NodeId, Arc<dyn Outside>> {
+        let mut direct = match self.shared.direct {
+            true => direct_plan(
+                descriptor,
+                &launches.keys().cloned().collect(),
+                read_elsewhere,
+            ),
+            false => BTreeMap::new(),
+        };
+        let for_nodes = Arc::new(dora_descriptor(descriptor));
+        let mut made: BTreeMap<NodeId, Arc<dyn Outside>> = BTreeMap::new();
+        for node in &descriptor.nodes {
+            if let Some(launch) = launches.remove(&node.id) {
+                let made_node = DoraNode::new(
+                    node,
+                    launch,
+                    for_nodes.clone(),
+                    direct.remove(&node.id).unwrap_or_default(),
+                    self.shared.registry.clone(),
+                    self.shared.clone(),
+                );
+                made.insert(node.id.clone(), Arc::new(made_node));
+            }
+        }
+        made
     }
 }
 

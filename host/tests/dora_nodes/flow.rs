@@ -11,7 +11,6 @@ use ::host::plugin::info::{ANY_PORT, KindInfo, PortInfo};
 use ::host::plugin::preflight::Isolation;
 use ::host::plugin::{Loader, LoaderOptions};
 use ::host::process::child;
-use ::host::process::dora::outside::dora_descriptor;
 use ::host::process::dora::sniff::Versions;
 use ::host::process::processes::Processes;
 use host_testing::{fixtures, fresh_dir};
@@ -60,8 +59,13 @@ fn loader() -> &'static Loader {
 
 /// Nodes of these versions, on a port of their own.
 pub fn processes(versions: Versions) -> Processes {
+    processes_with(versions, false)
+}
+
+/// As [`processes`], whose 1.x nodes may hand each other messages past this process.
+pub fn processes_with(versions: Versions, direct: bool) -> Processes {
     let say = |level, text: &str| eprintln!("runtime, {level}: {text}");
-    Processes::new(versions, Arc::new(say))
+    Processes::new(versions, direct, Arc::new(say))
 }
 
 /// Starts a dataflow: its nodes that are not named in `dora` are plugins of the fixture.
@@ -72,23 +76,24 @@ pub fn start(yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
 pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
     let folder = fresh_dir();
     let descriptor = descriptor(yaml, dora, folder.path());
-    let for_nodes = Arc::new(dora_descriptor(&descriptor));
     let plugin = loader().load(&fixtures::path("flow")).expect("a plugin");
     let infos = descriptor.nodes.iter();
     let infos = infos.map(|node| (node.id.clone(), plugin.info().clone()));
     let (kinds, _) = descriptor.select_kinds(&infos.collect());
+    let mut launches = BTreeMap::new();
+    for node in &descriptor.nodes {
+        if let Some((_, is)) = dora.iter().find(|(id, _)| *id == node.id.as_str()) {
+            launches.insert(node.id.clone(), launch(is, node, folder.path()));
+        }
+    }
+    let mut outside = processes.dora_nodes(&descriptor, launches, &|_, _| false);
     let mut chosen = BTreeMap::new();
     for node in &descriptor.nodes {
-        let of = dora.iter().find(|(id, _)| *id == node.id.as_str());
-        let entry = match of {
-            Some((_, is)) => {
-                let launch = launch(is, node, folder.path());
-                let outside = processes.dora_node(node, launch, for_nodes.clone());
-                Chosen {
-                    code: ChosenCode::Outside(outside, Default::default()),
-                    kind: any_kind(),
-                }
-            }
+        let entry = match outside.remove(&node.id) {
+            Some(outside) => Chosen {
+                code: ChosenCode::Outside(outside, Default::default()),
+                kind: any_kind(),
+            },
             None => Chosen {
                 code: ChosenCode::Plugin(plugin.clone()),
                 kind: kinds[&node.id].clone(),

@@ -1,8 +1,9 @@
 //! Messages between plugins and dora nodes, and between dora nodes of different generations.
 
-use crate::flow::{Is, start};
+use crate::flow::{Is, processes_with, start, start_in};
 use crate::python::Python;
 use crate::{RELEASES, each};
+use ::host::process::dora::sniff::Versions;
 
 /// Passes messages on.
 pub const RELAY: &str = r#"
@@ -205,5 +206,57 @@ nodes:
             assert!(said.iter().any(|it| it == line), "{format}: {said:#?}");
         }
         assert!(ended.node("checker").received >= 2, "{format}");
+    });
+}
+
+#[test]
+fn nodes_of_one_generation_may_hand_each_other_messages() {
+    const COUNT: usize = 200;
+    // Small and large ones in turns, which take different ways.
+    const SENDING: &str = r#"
+import time
+import pyarrow as pa
+from dora import Node
+node = Node()
+for number in range(200):
+    values = [0, number] + [0] * (1000 if number % 2 else 0)
+    node.send_output("out", pa.array(values, type=pa.uint64()))
+    time.sleep(0.002)
+"#;
+    const READING: &str = r#"
+from dora import Node
+node = Node()
+numbers = []
+for event in node:
+    if event["type"] == "INPUT":
+        numbers.append(event["value"][1].as_py())
+print("in order", numbers == list(range(200)))
+"#;
+    let yaml = "
+nodes:
+  - id: one
+    outputs: [out]
+  - id: two
+    inputs: {in: {source: one/out, queue_size: 1000}}
+  - id: three
+    inputs: {in: {source: one/out, queue_size: 1000}}
+";
+    each(|python, format| {
+        let dora = [
+            ("one", Is::Script(python, SENDING)),
+            ("two", Is::Script(python, READING)),
+            ("three", Is::Script(python, READING)),
+        ];
+        let ended = start_in(processes_with(Versions::All, true), yaml, &dora).end();
+        ended.is_well();
+        for reader in ["two", "three"] {
+            let said = ended.log.of(reader);
+            assert!(
+                said.iter().any(|it| it == "in order True"),
+                "{format}: {said:#?}"
+            );
+            assert_eq!(ended.node(reader).received, COUNT as u64, "{format}");
+        }
+        assert_eq!(ended.node("one").outputs["out"], COUNT as u64, "{format}");
     });
 }

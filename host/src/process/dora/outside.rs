@@ -6,20 +6,23 @@
 //! has sent; no process outlives its node. Absent: sockets (`server`), processes (`child`).
 
 mod descriptor;
+mod direct;
 mod instance;
 mod outgoing;
 mod registry;
+mod start;
 
 pub use descriptor::dora_descriptor;
+pub use direct::{Counter, Direct, plan as direct_plan};
 pub use registry::{Registry, Say};
 
-use super::launch::{Launch, LaunchInput, VARIABLE};
+use super::launch::{Launch, LaunchInput};
 use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
-use crate::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent};
+use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
 use crate::ids::{DataflowId, NodeId, PortName};
 use crate::logs::Stream;
-use crate::process::child::{Child, Exit, Hooks, Launch as Command};
+use crate::process::child::{Child, Hooks, Launch as Command};
 use crate::process::lines::Lines;
 use crate::tail::Tail;
 
@@ -27,6 +30,8 @@ use instance::{Instance, NotBegun};
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::node::Stop;
 use serde_json::Value;
+use start::{failed, is_frame, outcome, set_environment};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,6 +71,7 @@ pub struct DoraNode {
     command: Option<Command>,
     /// What the node may read of its dataflow.
     descriptor: Arc<Value>,
+    direct: Direct,
     registry: Arc<Registry>,
     port: Arc<dyn Port>,
     start: Duration,
@@ -81,11 +87,12 @@ struct Current {
 
 impl DoraNode {
     /// A node that is run by `command`; without one somebody else starts it. `descriptor` is what
-    /// [`dora_descriptor`] makes.
+    /// [`dora_descriptor`] makes, `direct` what [`direct_plan`] does.
     pub fn new(
         node: &Node,
         command: Option<Command>,
         descriptor: Arc<Value>,
+        direct: Direct,
         registry: Arc<Registry>,
         port: Arc<dyn Port>,
     ) -> Self {
@@ -93,6 +100,7 @@ impl DoraNode {
             node: node.clone(),
             command,
             descriptor,
+            direct,
             registry,
             port,
             start: START,
@@ -123,6 +131,7 @@ impl DoraNode {
             descriptor: Value::clone(&self.descriptor),
             dynamic,
             restarts: end.restart_count(),
+            direct: self.direct.readers.clone(),
         })
     }
 
@@ -140,7 +149,7 @@ impl DoraNode {
         instance: &Arc<Instance>,
     ) -> Result<Arc<Child>, String> {
         let mut command = command.clone();
-        set_environment(&mut command, launch);
+        set_environment(&mut command, launch, &self.direct);
         let (ending, port) = (instance.clone(), self.port.clone());
         let lines = Lines::new(instance.end.clone(), &self.node.logs);
         let said = Arc::new(Mutex::new(Tail::new(LAST_WORDS)));
@@ -234,7 +243,7 @@ impl Outside for DoraNode {
             // The next instance sends on them.
             _ => Vec::new(),
         };
-        let instance = Instance::new(end, launch.dynamic, &closing);
+        let instance = Instance::new(end, launch.dynamic, &closing, self.direct.sent.clone());
         let instance = instance.map_err(|error| failed(format!("no thread: {error}")))?;
         {
             let mut current = self.current();
@@ -273,6 +282,20 @@ impl Outside for DoraNode {
 
     fn is_optional(&self) -> bool {
         self.command.is_none()
+    }
+
+    fn counts(&self) -> OutsideCounts {
+        let counted = |counters: &BTreeMap<PortName, Counter>| {
+            let counters = counters.iter();
+            counters
+                .map(|(name, count)| (name.to_string(), count.get()))
+                .collect()
+        };
+        OutsideCounts {
+            taken: counted(&self.direct.taken),
+            sent: counted(&self.direct.sent),
+            ..OutsideCounts::default()
+        }
     }
 
     fn retire(&self, _: &Ending) {
@@ -331,59 +354,6 @@ impl Drop for DoraBody {
     fn drop(&mut self) {
         self.registry.forget(&self.instance);
         self.instance.dropped();
-    }
-}
-
-/// What a node finds in its environment.
-fn set_environment(command: &mut Command, launch: &Launch) {
-    command.set(VARIABLE, launch.yaml());
-    // A 1.x node opens a session of its own. Its messages take the way through here: nobody is to find it, and it is to
-    // look for nobody, unless the descriptor says so.
-    for (name, value) in [
-        ("DORA_ZENOH_MULTICAST", "off"),
-        ("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0"),
-    ] {
-        let mut set = command.env.iter().filter(|(_, value)| value.is_some());
-        if !set.any(|(known, _)| known == name) {
-            command.set(name, value);
-        }
-    }
-}
-
-/// How an instance ended whose process ended so.
-fn outcome(exit: &Exit, refusal: Option<String>, said: &[String]) -> Result<(), NodeFailure> {
-    if let Some(text) = refusal {
-        return Err(failed(text));
-    }
-    if exit.success() {
-        return Ok(());
-    }
-    let mut causes = Vec::new();
-    if !said.is_empty() {
-        causes.push(format!("the last it wrote to stderr:\n{}", said.join("\n")));
-    }
-    Err(NodeFailure {
-        causes,
-        ..failed(format!("its process ended with {exit}"))
-    })
-}
-
-/// A frame of a backtrace: there are more of them than last words, and the error stands before them.
-fn is_frame(line: &str) -> bool {
-    let text = line.trim_start();
-    if text.len() == line.len() {
-        return false;
-    }
-    let number = text.trim_start_matches(|it: char| it.is_ascii_digit());
-    text.starts_with("at ") || (number.len() < text.len() && number.starts_with(": "))
-}
-
-fn failed(text: impl Into<String>) -> NodeFailure {
-    NodeFailure {
-        panicked: false,
-        text: text.into(),
-        causes: Vec::new(),
-        place: None,
     }
 }
 

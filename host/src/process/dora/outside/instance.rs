@@ -7,12 +7,13 @@
 use super::super::host::{NodeEnd, Taken, Wake};
 use super::super::session::BATCH;
 use super::super::words::NodeEvent;
+use super::direct::Counter;
 use super::outgoing::Outgoing;
 use crate::engine::OutsideEnd;
 use crate::ids::PortName;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub struct Instance {
     closing: Vec<u32>,
     inputs: Vec<PortName>,
     outputs: HashMap<PortName, u32>,
+    /// What it sends past this process.
+    direct: BTreeMap<PortName, Counter>,
     state: Mutex<State>,
     changed: Condvar,
     outgoing: Arc<Outgoing>,
@@ -77,7 +80,12 @@ impl Instance {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn new(end: OutsideEnd, dynamic: bool, closing: &[PortName]) -> io::Result<Arc<Self>> {
+    pub fn new(
+        end: OutsideEnd,
+        dynamic: bool,
+        closing: &[PortName],
+        direct: BTreeMap<PortName, Counter>,
+    ) -> io::Result<Arc<Self>> {
         let names = |names: &[String]| {
             let names = names.iter().filter_map(|name| name.parse().ok());
             names.collect::<Vec<PortName>>()
@@ -87,6 +95,7 @@ impl Instance {
         Ok(Arc::new(Self {
             inputs: names(end.inputs()),
             closing: closing.collect(),
+            direct,
             outputs,
             dynamic,
             state: Mutex::default(),
@@ -374,6 +383,12 @@ impl NodeEnd for Instance {
     fn send(&self, output: &PortName, message: Message) {
         if let Some(output) = self.output(output) {
             self.outgoing.send(output, message);
+        }
+    }
+
+    fn sent_directly(&self, output: &PortName) {
+        if let Some(counter) = self.direct.get(output) {
+            counter.add();
         }
     }
 
