@@ -9,7 +9,7 @@ use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
 use host::engine::{Dataflow, EngineLog, Report};
 use host::ids::{DataflowId, NodeId};
-use host::launch;
+use host::launch::{self, Runtime};
 use host::plugin::preflight::Isolation;
 use host::plugin::{Loader, LoaderOptions};
 use host_testing::fixtures::{Profile, library};
@@ -265,7 +265,11 @@ nodes:
         let descriptor = Descriptor::parse(&yaml, Path::new("bench.yml"));
         let descriptor = descriptor.unwrap_or_else(|problems| panic!("{problems}"));
         let places = Places::of_this_process(&[]);
-        let prepared = launch::prepare(&descriptor, &self.loader, &places);
+        let runtime = Runtime {
+            loader: &self.loader,
+            launcher: None,
+        };
+        let prepared = launch::prepare(&descriptor, runtime, &places);
         let prepared = prepared.unwrap_or_else(|problems| panic!("{problems}"));
         let dataflow = Dataflow::start(DataflowId::new(), &prepared.plan, Arc::new(Quiet));
         let dataflow = dataflow.expect("threads");

@@ -1,7 +1,8 @@
-//! From a descriptor to a plan: finds the nodes' files, loads the plugins, checks ports, types and configs.
+//! From a descriptor to a plan: finds the nodes' files, says in which process each runs, loads the plugins of this one,
+//! checks ports, types and configs.
 //!
-//! Invariant: every problem of the descriptor is found before any node is made, and all of them at once. Absent:
-//! running (`engine`), other machines, processes.
+//! Invariant: every problem of the descriptor is found before any node is made, and all of them at once; no plugin of
+//! another process is loaded here. Absent: running (`engine`), other machines, how processes are started (`process`).
 
 use crate::descriptor::resolve::{Places, Program};
 use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
@@ -10,8 +11,9 @@ use crate::ids::NodeId;
 use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
 use crate::plugin::{Loader, Plugin};
-use std::collections::BTreeMap;
-use std::path::Path;
+use crate::process::{Launcher, OutsideNodes, Placed, Runs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A dataflow that may start, and what the user should know before.
@@ -19,53 +21,99 @@ use std::sync::Arc;
 pub struct Prepared {
     /// What runs.
     pub plan: Plan,
-    /// Each node's kind.
+    /// Each node's kind, as far as it declares one.
     pub kinds: BTreeMap<NodeId, KindInfo>,
     /// Warnings only.
     pub warnings: Problems,
 }
 
-/// Prepares a descriptor to run in this process.
+/// What runs nodes: the plugins of this process, and other processes.
+#[derive(Clone, Copy, Debug)]
+pub struct Runtime<'a> {
+    /// Loads the plugins of this process.
+    pub loader: &'a Loader,
+    /// Runs the others; without it every plugin runs here, and nothing else can.
+    pub launcher: Option<&'a Launcher>,
+}
+
+/// Prepares a descriptor to run on this machine.
 ///
 /// # Errors
 /// All problems, if at least one is an error. Plugins that were loaded stay so.
 pub fn prepare(
     descriptor: &Descriptor,
-    loader: &Loader,
+    runtime: Runtime<'_>,
     places: &Places<'_>,
 ) -> Result<Prepared, Problems> {
-    prepare_share(descriptor, loader, places, &RemoteInputs::new())
+    prepare_share(descriptor, runtime, places, &RemoteInputs::new())
 }
 
-/// As [`prepare`] for this process's share of a dataflow: `remote` names the inputs whose senders are not in the
+/// As [`prepare`] for this machine's share of a dataflow: `remote` names the inputs whose senders are not in the
 /// descriptor because they run elsewhere.
 ///
 /// # Errors
 /// All problems, if at least one is an error. Plugins that were loaded stay so.
 pub fn prepare_share(
     descriptor: &Descriptor,
-    loader: &Loader,
+    runtime: Runtime<'_>,
     places: &Places<'_>,
     remote: &RemoteInputs,
 ) -> Result<Prepared, Problems> {
-    let load = |path: &Path| loader.load(path).map_err(|error| error.to_string());
-    let checked = check(descriptor, places, load, |plugin: &Arc<Plugin>| {
-        plugin.info().clone()
-    })?;
-    let kinds = checked.kinds;
-    let chosen = kinds.iter().filter_map(|(id, kind)| {
-        let (plugin, kind) = (checked.plugins.get(id)?.clone(), kind.clone());
-        let code = ChosenCode::Plugin(plugin);
-        Some((id.clone(), Chosen { code, kind }))
-    });
-    match Plan::share(descriptor, &chosen.collect(), remote) {
+    let mut loaded: BTreeMap<PathBuf, Arc<Plugin>> = BTreeMap::new();
+    let describe = |path: &Path, runs: &Runs| match runs {
+        Runs::Here => {
+            let plugin = runtime
+                .loader
+                .load(path)
+                .map_err(|error| error.to_string())?;
+            let info = plugin.info().clone();
+            loaded.insert(path.to_owned(), plugin);
+            Ok(info)
+        }
+        runs => match runtime.launcher {
+            Some(launcher) => launcher.describe(path, runs),
+            None => Err(ONLY_HERE.into()),
+        },
+    };
+    let usual = runtime
+        .launcher
+        .map_or(&ProcessPlace::Daemon, Launcher::usual_place);
+    let checked = check(descriptor, places, usual, describe)?;
+    let mut problems = checked.problems;
+    let mut chosen = BTreeMap::new();
+    for (id, placed) in &checked.programs {
+        let plugin = match (&placed.runs, &placed.file) {
+            (Runs::Here, Some(file)) => loaded.get(file).cloned(),
+            _ => None,
+        };
+        if let (Some(plugin), Some(kind)) = (plugin, checked.kinds.get(id).cloned()) {
+            let code = ChosenCode::Plugin(plugin);
+            chosen.insert(id.clone(), Chosen { code, kind });
+        }
+    }
+    if let Some(launcher) = runtime.launcher {
+        let outside = OutsideNodes {
+            descriptor,
+            programs: &checked.programs,
+            kinds: &checked.kinds,
+            folders: &places.folders,
+        };
+        match launcher.place(&outside) {
+            Ok(outside) => chosen.extend(outside),
+            Err(more) => problems.append(more),
+        }
+    }
+    if problems.errors() > 0 {
+        problems.sort();
+        return Err(problems);
+    }
+    match Plan::share(descriptor, &chosen, remote) {
         Ok(plan) => Ok(Prepared {
             plan,
-            kinds,
-            warnings: checked.problems,
+            kinds: checked.kinds,
+            warnings: problems,
         }),
         Err(error) => {
-            let mut problems = checked.problems;
             problems.push(Problem {
                 severity: Severity::Error,
                 at: None,
@@ -77,83 +125,101 @@ pub fn prepare_share(
     }
 }
 
+/// Why a node of another process cannot run where there are none.
+const ONLY_HERE: &str = "runs in a process of its own, and here is none that starts it";
+
 /// A descriptor whose nodes all fit.
 #[derive(Debug)]
-pub struct Checked<P> {
-    /// Each node's plugin, as `load` gave it.
-    pub plugins: BTreeMap<NodeId, P>,
-    /// Each node's kind.
+pub struct Checked {
+    /// What runs each node.
+    pub programs: BTreeMap<NodeId, Placed>,
+    /// Each node's kind, as far as it declares one.
     pub kinds: BTreeMap<NodeId, KindInfo>,
     /// Warnings only.
     pub problems: Problems,
 }
 
-/// Checks all that can be known before the start: files, handshakes, ports, types, configs. `load` says what a plugin
-/// file holds, or why it is refused, in the words that follow its path; it is asked once per file.
+/// Checks all that can be known before the start: files, handshakes, ports, types, configs. `describe` says what a plugin
+/// or an executable of ours declares, or why it is refused, in the words that follow its path; it is asked once per
+/// file and runner. `usual` is where plugins run that do not say so.
 ///
 /// # Errors
 /// All problems, if at least one is an error.
-pub fn check<P: Clone>(
+pub fn check(
     descriptor: &Descriptor,
     places: &Places<'_>,
-    load: impl Fn(&Path) -> Result<P, String>,
-    info: impl Fn(&P) -> PluginInfo,
-) -> Result<Checked<P>, Problems> {
-    let (programs, mut problems) = descriptor.resolve(places, &is_plugin);
+    usual: &ProcessPlace,
+    mut describe: impl FnMut(&Path, &Runs) -> Result<PluginInfo, String>,
+) -> Result<Checked, Problems> {
+    let (resolved, mut problems) = descriptor.resolve(places, &is_plugin);
     problems.append(descriptor.warnings.clone());
-    let mut loaded: BTreeMap<&Path, Result<P, String>> = BTreeMap::new();
-    let mut plugins = BTreeMap::new();
+    let mut asked: BTreeMap<(PathBuf, bool), Result<PluginInfo, String>> = BTreeMap::new();
+    let mut programs = BTreeMap::new();
+    let mut infos = BTreeMap::new();
     for node in &descriptor.nodes {
-        let path = match programs.get(&node.id) {
-            Some(Program::Plugin(path)) => path.as_path(),
-            Some(other) => {
-                problems.push(problem(node, unsupported(other)));
-                continue;
-            }
-            // Reported by `resolve`.
-            None => continue,
+        // One that leads nowhere has been reported by `resolve`.
+        let Some(program) = resolved.get(&node.id) else {
+            continue;
         };
-        if *node.process_place() != ProcessPlace::Daemon {
-            let text = "`process`: this version of dora runs plugins in its own process only; remove the key";
-            problems.push(problem(node, text.to_owned()));
-        }
-        match loaded.entry(path).or_insert_with(|| load(path)) {
-            Ok(plugin) => {
-                plugins.insert(node.id.clone(), plugin.clone());
+        let program = placed(node, program, usual);
+        if let Some(file) = program.file.as_ref().filter(|_| program.runs.declares()) {
+            let key = (file.clone(), program.runs == Runs::Here);
+            match asked
+                .entry(key)
+                .or_insert_with(|| describe(file, &program.runs))
+            {
+                Ok(info) => {
+                    infos.insert(node.id.clone(), info.clone());
+                }
+                Err(why) => problems.push(problem(node, format!("`{}`: {why}", file.display()))),
             }
-            Err(reason) => problems.push(problem(node, format!("`{}`: {reason}", path.display()))),
         }
+        programs.insert(node.id.clone(), program);
     }
-    let infos = plugins
-        .iter()
-        .map(|(id, plugin)| (id.clone(), info(plugin)))
-        .collect();
     let (kinds, more) = descriptor.select_kinds(&infos);
     problems.append(more);
     // Without every plugin's declaration its readers' inputs would be called unknown.
     if problems.errors() == 0 {
         problems.append(descriptor.check_kinds(&kinds));
+        let executables = programs
+            .iter()
+            .filter(|(_, program)| !program.runs.is_plugin());
+        let executables: BTreeSet<_> = executables
+            .map(|(id, _)| id.clone())
+            .filter(|id| !kinds.contains_key(id))
+            .collect();
+        problems.append(descriptor.check_executables(&executables));
     }
     problems.sort();
     if problems.errors() > 0 {
         Err(problems)
     } else {
         Ok(Checked {
-            plugins,
+            programs,
             kinds,
             problems,
         })
     }
 }
 
-fn unsupported(program: &Program) -> String {
-    match program {
-        Program::Executable(path) => format!(
-            "`{}` is an executable; this version of dora runs plugins only: name the node's shared library",
-            path.display()
-        ),
-        _ => "`path: dynamic`: this version of dora runs plugins only".to_owned(),
-    }
+fn placed(node: &Node, program: &Program, usual: &ProcessPlace) -> Placed {
+    let (file, runs) = match program {
+        Program::Plugin(file) => {
+            let place = node.process.as_ref().map_or(usual, |place| &place.value);
+            let runs = match place {
+                ProcessPlace::Daemon => Runs::Here,
+                ProcessPlace::Own => Runs::Host(None),
+                ProcessPlace::Shared(name) => Runs::Host(Some(name.to_string())),
+            };
+            (Some(file.clone()), runs)
+        }
+        Program::Executable(file) => match preflight::read_file(file).map(|report| report.kind) {
+            Ok(FileKind::NodeExecutable { .. }) => (Some(file.clone()), Runs::Executable),
+            _ => (Some(file.clone()), Runs::Foreign),
+        },
+        Program::Dynamic => (None, Runs::Dynamic),
+    };
+    Placed { file, runs }
 }
 
 fn problem(node: &Node, text: String) -> Problem {

@@ -8,13 +8,13 @@
 
 pub mod build;
 pub mod client;
-pub mod codec;
 pub mod control;
 pub mod coordinator;
 pub mod daemon;
 pub mod descriptor;
 pub mod engine;
 pub mod find;
+pub mod hosted;
 pub mod ids;
 pub mod launch;
 pub mod link;
@@ -27,3 +27,5 @@ pub mod scaffold;
 #[allow(unsafe_code)]
 pub mod sys;
 mod tail;
+
+pub use plugin_abi::codec;

@@ -9,6 +9,9 @@ use crate::ids::{DataflowId, MachineId, NodeId};
 use crate::logs::{Level, Limit, LogHub, Origin, Record, Rotation, Selection};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{self, Loader, LoaderOptions};
+use crate::process::dora::outside::Say;
+use crate::process::processes::Processes;
+use crate::process::{LaunchOptions, Launcher};
 use plugin_abi::hosting::LogLine;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -32,6 +35,17 @@ pub fn loader(hub: &LogHub) -> Loader {
             lines.submit(Record::logged(line, origin, SystemTime::now()));
         }),
     })
+}
+
+/// What runs nodes outside this process; what concerns no node of a dataflow goes to the hub.
+pub fn launcher(options: LaunchOptions, hub: &LogHub) -> Launcher {
+    let lines = hub.clone();
+    let say: Say = Arc::new(move |level, text| {
+        lines.submit(Record::new(Level::from_number(level), "dora", text));
+    });
+    let clock = *uuid::Uuid::now_v7().as_bytes();
+    let nodes = Processes::new(options.versions, clock, say);
+    Launcher::new(options, nodes)
 }
 
 /// Runs a prepared dataflow to its end. Commands come from the receiver.

@@ -65,6 +65,41 @@ impl MessageFormat {
     }
 }
 
+/// The versions in a record's first bytes, which every version has in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// Plugin ABI.
+    pub abi: AbiVersion,
+    /// Message format.
+    pub message_format: MessageFormat,
+}
+
+impl Versions {
+    /// Reads them from a record in this machine's byte order; `None` when it is none.
+    pub fn read(record: &[u8]) -> Option<Self> {
+        let prefix = record.first_chunk::<PREFIX>()?;
+        let number = |at: usize| {
+            let bytes = prefix.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.map(|bytes| u16::from_ne_bytes(*bytes))
+        };
+        if !prefix.starts_with(&MAGIC) {
+            return None;
+        }
+        let (abi, format) = (offset_of!(Record, abi), offset_of!(Record, message_format));
+        Some(Self {
+            abi: AbiVersion {
+                major: number(abi)?,
+                minor: number(abi + 2)?,
+            },
+            message_format: MessageFormat {
+                major: number(format)?,
+                minor: number(format + 2)?,
+                patch: number(format + 4)?,
+            },
+        })
+    }
+}
+
 /// Below 1.0 each minor version may break; from 1.0 on a host serves all older minors.
 const fn fits(major: u16, minor: u16, host_major: u16, host_minor: u16) -> bool {
     if major == 0 || host_major == 0 {
@@ -223,6 +258,22 @@ impl Record {
             abi_stable: text(ABI_STABLE),
             layout: LAYOUT,
         }
+    }
+}
+
+const _: () = {
+    // Without padding, so that all of its bytes are initialised.
+    let fields = 16 + 4 + 4 + 6 + 2 + 2 + 2 + 4 + 48 + 64 + 32 + 32 + 64 + 16;
+    let layout = 16 + 4 * 2 + LAYOUT_FIELDS * 2;
+    assert!(size_of::<TypeLayout>() == layout);
+    assert!(size_of::<Record>() == fields + LAYOUT_TYPES * layout);
+};
+
+impl Record {
+    /// Its bytes, as they lie in a file.
+    pub fn as_bytes(&self) -> &[u8] {
+        // SAFETY: plain numbers without padding, as the assertion above says.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), size_of::<Self>()) }
     }
 }
 

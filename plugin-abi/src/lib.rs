@@ -40,8 +40,12 @@
 //!
 //! The rest is the contract itself: [`ffi`] (the C types; `include/dora_plugin.h` is their C form), [`handshake`]
 //! (the record in the file), [`layout`] (the deep check), [`message`], [`meta`] and [`types`] (data), [`hosting`] (the
-//! host's side). Invariant: this crate depends on no other of the workspace. Absent: loading, threads, queues.
+//! host's side). With the feature `executable` a node also runs in a process of its own: [`executable`](crate::executable!),
+//! `wire` (to the daemon), `codec` (messages as bytes). Invariant: this crate depends on no other of the workspace. Absent: loading, threads, queues.
 
+#[cfg(feature = "executable")]
+pub mod codec;
+#[cfg(feature = "executable")]
 pub mod executable;
 pub mod export;
 mod failure;
@@ -58,6 +62,17 @@ pub mod payload;
 mod scope;
 pub mod testing;
 pub mod types;
+#[cfg(feature = "executable")]
+pub mod wire;
+
+/// Makes `main` of an executable that runs node kinds: with the feature `executable`.
+#[cfg(not(feature = "executable"))]
+#[macro_export]
+macro_rules! executable {
+    ($($node:ty),+ $(,)?) => {
+        compile_error!("`executable!` needs the feature `executable` of plugin-abi");
+    };
+}
 
 pub use schemars;
 pub use scope::Scope;

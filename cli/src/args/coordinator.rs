@@ -3,6 +3,7 @@
 use super::log::LogArgs;
 use super::network::WhereArgs;
 use super::parse;
+use super::process::ProcessArgs;
 use clap::Args as ClapArgs;
 use host::ids::MachineId;
 use host::logs::{Format, Limit};
@@ -92,6 +93,9 @@ pub struct DaemonArgs {
     /// Show no log lines; they are in the files.
     #[arg(long)]
     pub quiet: bool,
+    /// How nodes in processes of their own are run.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
     /// Where the coordinator is.
     #[command(flatten)]
     pub coordinator: WhereArgs,

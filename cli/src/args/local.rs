@@ -1,13 +1,14 @@
 //! Commands that need no coordinator. Absent: what the arguments lead to.
 
 use super::log::LogArgs;
+use super::process::ProcessArgs;
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Run a dataflow on this machine until it ends.
 ///
-/// All nodes run in this process, wherever the descriptor would place them. Ctrl-C asks them to stop; a second one ends
+/// All nodes run on this machine, wherever the descriptor would place them. Ctrl-C asks them to stop; a second one ends
 /// them at once. What nodes print goes to standard output, the log and the summary to standard error. The exit status
 /// is 1 if a node failed or did not stop.
 #[derive(Debug, ClapArgs)]
@@ -30,6 +31,9 @@ pub struct RunArgs {
     /// How long nodes have to stop before they are given up.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
+    /// How nodes in processes of their own are run.
+    #[command(flatten)]
+    pub processes: ProcessArgs,
     /// Where lines go and which are wanted.
     #[command(flatten)]
     pub logs: LogArgs,

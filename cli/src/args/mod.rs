@@ -6,6 +6,7 @@ mod local;
 mod log;
 mod network;
 mod parse;
+mod process;
 mod topic;
 
 pub use coordinator::{CoordinatorArgs, DaemonArgs};
@@ -16,6 +17,7 @@ pub use local::{
 };
 pub use log::{LogArgs, ShowArgs};
 pub use network::{CompletionArgs, DownArgs, StatusArgs, UpArgs, WhereArgs};
+pub use process::ProcessArgs;
 pub use topic::{TopicCommand, TopicEchoArgs, TopicHzArgs, TopicListArgs, TopicName};
 
 use clap::{Parser, Subcommand};
@@ -117,6 +119,9 @@ Examples:
     /// The helper process that loads a plugin: see `host::plugin::describe`.
     #[command(name = host::plugin::describe::SUBCOMMAND, hide = true)]
     Describe(DescribeArgs),
+    /// A host process: see `host::process::host_process`.
+    #[command(name = host::process::host_process::SUBCOMMAND, hide = true)]
+    Host,
 }
 
 /// The commands about nodes.

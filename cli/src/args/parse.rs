@@ -1,5 +1,7 @@
 //! Values of the command line from their texts. Pure.
 
+use host::descriptor::ProcessPlace;
+use host::ids::ShareName;
 use std::net::{IpAddr, SocketAddr};
 
 /// `KEY=VALUE`, the key neither empty nor with white space. The value may be anything.
@@ -24,6 +26,18 @@ pub fn listen(text: &str) -> Result<SocketAddr, String> {
     }
     text.parse()
         .map_err(|_| "write the address of one of this machine's networks, such as 192.168.1.7 or 192.168.1.7:5456".into())
+}
+
+/// Where plugins run: `daemon`, `own`, or the name of a process.
+pub fn process_place(text: &str) -> Result<ProcessPlace, String> {
+    Ok(match text {
+        "daemon" => ProcessPlace::Daemon,
+        "own" => ProcessPlace::Own,
+        name => {
+            let name = name.parse::<ShareName>();
+            ProcessPlace::Shared(name.map_err(|error| error.to_string())?)
+        }
+    })
 }
 
 /// The host of a coordinator unless another is given.

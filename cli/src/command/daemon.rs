@@ -2,7 +2,7 @@
 
 use super::client::runtime;
 use super::signals::Signals;
-use super::{hub, machine};
+use super::{hub, launch_options, machine};
 use crate::args::DaemonArgs;
 use eyre::{Result, WrapErr};
 use host::control::Timing;
@@ -50,6 +50,7 @@ fn options(args: &DaemonArgs) -> Result<Options> {
         timing: Timing::default(),
         out: folder.join("out"),
         folder,
+        launch: launch_options(&args.processes)?,
     })
 }
 

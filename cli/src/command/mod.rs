@@ -25,10 +25,14 @@ mod topic;
 mod up;
 mod validate;
 
-use crate::args::{Command, DescribeArgs, NodeCommand, SystemCommand};
+use crate::args::{Command, DescribeArgs, NodeCommand, ProcessArgs, SystemCommand};
+use eyre::WrapErr;
 use host::descriptor::{Descriptor, Problems};
+use host::hosted;
 use host::plugin::describe;
 use host::plugin::preflight::Isolation;
+use host::process::LaunchOptions;
+use host::process::dora::sniff::Versions;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -59,6 +63,7 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Topic(command) => topic::run(&command),
         Command::Completion(args) => completion::run(&args),
         Command::Describe(args) => be_helper(&args),
+        Command::Host => be_host_process(),
     }
 }
 
@@ -70,6 +75,25 @@ fn be_helper(args: &DescribeArgs) -> eyre::Result<ExitCode> {
     };
     describe::answer(&args.file, isolation)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn be_host_process() -> eyre::Result<ExitCode> {
+    hosted::run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What nodes outside this process are run with.
+fn launch_options(args: &ProcessArgs) -> eyre::Result<LaunchOptions> {
+    Ok(LaunchOptions {
+        program: describe::this_program().wrap_err("where this program is")?,
+        usual_place: args.default_process.clone(),
+        start_timeout: args.start_timeout,
+        uv: args.uv,
+        versions: match args.strict_versions {
+            true => Versions::Strict,
+            false => Versions::All,
+        },
+    })
 }
 
 fn print_warnings(warnings: &Problems) {

@@ -1,14 +1,14 @@
 //! `dora run`: a dataflow on this machine until it ends or somebody stops it.
 
 use super::client::runtime;
-use super::{build, hub, note_machines, print_warnings, summary};
+use super::{build, hub, launch_options, note_machines, print_warnings, summary};
 use crate::args::RunArgs;
 use eyre::{Result, WrapErr};
 use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
 use host::engine::{Command, Report};
 use host::ids::DataflowId;
-use host::launch::{self, Prepared};
+use host::launch::{self, Prepared, Runtime};
 use host::local;
 use host::logs::LogHub;
 use std::num::NonZeroUsize;
@@ -39,8 +39,13 @@ pub fn run(args: &RunArgs) -> Result<ExitCode> {
 
 fn run_logged(args: &RunArgs, descriptor: &Descriptor, hub: &LogHub) -> Result<Report> {
     let loader = local::loader(hub);
+    let launcher = local::launcher(launch_options(&args.processes)?, hub);
     let places = Places::of_this_process(&[descriptor.folder()]);
-    let Prepared { plan, warnings, .. } = launch::prepare(descriptor, &loader, &places)?;
+    let runtime_of_nodes = Runtime {
+        loader: &loader,
+        launcher: Some(&launcher),
+    };
+    let Prepared { plan, warnings, .. } = launch::prepare(descriptor, runtime_of_nodes, &places)?;
     print_warnings(&warnings);
     note_machines(descriptor);
     runtime()?.block_on(async {

@@ -3,10 +3,11 @@
 use super::print_warnings;
 use crate::args::ValidateArgs;
 use eyre::Result;
-use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
+use host::descriptor::{Descriptor, ProcessPlace};
 use host::launch;
 use host::plugin::describe::Describer;
+use host::process::Runs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,8 +16,11 @@ pub fn run(args: &ValidateArgs) -> Result<ExitCode> {
     let descriptor = Descriptor::read(&args.descriptor)?;
     let places = Places::of_this_process(&[descriptor.folder()]);
     let describer = Describer::new()?;
-    let load = |path: &Path| describer.describe(path).map_err(|error| error.to_string());
-    let checked = launch::check(&descriptor, &places, load, Clone::clone)?;
+    let describe = |path: &Path, _: &Runs| {
+        let described = describer.describe(path);
+        described.map_err(|error| error.to_string())
+    };
+    let checked = launch::check(&descriptor, &places, &ProcessPlace::Daemon, describe)?;
     print_warnings(&checked.problems);
     let nodes = descriptor.nodes.len();
     println!(

@@ -9,6 +9,7 @@ use host::daemon::{self, Daemon, News};
 use host::descriptor::Descriptor;
 use host::link::Address;
 use host::logs::{LogHub, Settings};
+use host::process::LaunchOptions;
 use host_testing::fixtures::{Profile, library};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -64,6 +65,7 @@ pub fn be_daemon(machine: &str, port: &str, folder: &str) {
         timing: Timing::default(),
         out: folder.join("out"),
         folder,
+        launch: LaunchOptions::new("dora".into()),
     };
     runtime().block_on(async {
         let daemon = Daemon::open(options, hub).await.expect("a daemon");

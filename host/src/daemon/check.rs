@@ -9,8 +9,9 @@ use crate::descriptor::resolve::Places;
 use crate::descriptor::{Node, Problem, Problems, Severity};
 use crate::engine::{Plan, RemoteInputs};
 use crate::ids::MachineId;
-use crate::launch::{self, Prepared};
+use crate::launch::{self, Prepared, Runtime};
 use crate::plugin::Loader;
+use crate::process::Launcher;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(super) struct Checker {
     /// The daemon's own folder.
     pub folder: Arc<Path>,
     pub loader: Arc<Loader>,
+    pub launcher: Launcher,
 }
 
 /// Nodes that fit and wait to be made.
@@ -95,7 +97,11 @@ impl Checker {
             false => &[theirs, &self.folder],
         };
         let places = Places::of_this_process(folders);
-        let mut prepared = launch::prepare_share(&local, &self.loader, &places, &remote)?;
+        let runtime = Runtime {
+            loader: &self.loader,
+            launcher: Some(&self.launcher),
+        };
+        let mut prepared = launch::prepare_share(&local, runtime, &places, &remote)?;
         if !prepare.env.is_empty() && !local.nodes.is_empty() {
             let text = "variables that are given with `--env` do not reach plugins that run inside the daemon; use \
                         `config`";

@@ -9,7 +9,6 @@ use super::event::{Event, Exit, Local};
 use super::flow::FlowNews;
 use super::inbox::In;
 use super::latest::Latest;
-use super::local_port::LocalPort;
 use super::news::{News, RunError};
 use super::options::{OpenError, Options};
 use super::state::State;
@@ -19,6 +18,7 @@ use crate::engine::Probe;
 use crate::ids::{DataflowId, MachineId};
 use crate::link::{Address, Call, Change, Link, LinkError, MeetError, Member, Sender, renewal};
 use crate::logs::LogHub;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ pub struct Daemon {
     pub(super) sender: Sender,
     pub(super) inbox: (mpsc::Sender<In>, mpsc::Receiver<In>),
     pub(super) members: Arc<Latest<Member, bool>>,
-    pub(super) local: LocalPort,
+    pub(super) local: SocketAddr,
     /// To be told at first.
     pub(super) news: Vec<News>,
     pub(super) born: Instant,
@@ -65,7 +65,7 @@ impl Daemon {
 
     /// The loopback port for process nodes.
     pub fn local_port(&self) -> u16 {
-        self.local.address.port()
+        self.local.port()
     }
 
     /// Runs until it is told to end: registers, obeys, reports. The first message of `shutdown` says how long nodes have

@@ -5,7 +5,7 @@ use super::check::Checker;
 use super::driver::Daemon;
 use super::inbox;
 use super::latest::Latest;
-use super::local_port::LocalPort;
+use super::local_port;
 use super::news::News;
 use super::options::{Listening, OpenError, Options, is_beyond_loopback, listening};
 use super::state::State;
@@ -61,7 +61,10 @@ async fn finish(
     if !options.wait {
         link.meet(ANSWER).await?;
     }
-    let local = LocalPort::open(options.local_port, &hub).map_err(OpenError::Local)?;
+    let launcher = local::launcher(options.launch, &hub);
+    let port = local_port::open(options.local_port);
+    let local = port.and_then(|listener| launcher.nodes().serve(listener));
+    let local = local.map_err(OpenError::Local)?;
     let at = SocketAddr::new(reached, link.port().unwrap_or_default());
     let info = MachineInfo {
         protocol: PROTOCOL,
@@ -74,13 +77,14 @@ async fn finish(
         },
         labels: options.labels,
     };
-    let news = first_news(options.local_port, &local, listening, at);
+    let news = first_news(options.local_port, local, listening, at);
     let state = State::new(options.machine.clone(), epoch, info, options.timing.clone());
     Ok(Daemon {
         checker: Checker {
             machine: options.machine.clone(),
             folder: options.folder.into(),
             loader: Arc::new(local::loader(&hub)),
+            launcher,
         },
         machine: options.machine,
         epoch,
@@ -101,13 +105,13 @@ async fn finish(
     })
 }
 
-fn first_news(wanted: u16, local: &LocalPort, listening: &Listening, at: SocketAddr) -> Vec<News> {
+fn first_news(wanted: u16, local: SocketAddr, listening: &Listening, at: SocketAddr) -> Vec<News> {
     let mut news = Vec::new();
     if is_beyond_loopback(listening.address) {
         news.push(News::Listening(at));
     }
     news.extend(listening.relayed.clone().map(News::Relayed));
-    let used = local.address.port();
+    let used = local.port();
     if wanted != 0 && used != wanted {
         news.push(News::LocalPort { wanted, used });
     }

@@ -6,6 +6,7 @@
 use crate::control::Timing;
 use crate::ids::MachineId;
 use crate::link::{self, Address, MeetError, local_address_towards};
+use crate::process::LaunchOptions;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +38,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// The folder of the log files, as the log hub uses it.
     pub out: PathBuf,
+    /// How nodes outside the daemon are run.
+    pub launch: LaunchOptions,
 }
 
 /// Why a daemon cannot start.

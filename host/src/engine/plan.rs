@@ -332,12 +332,16 @@ fn elsewhere(
     index: &HashMap<&NodeId, NodeIndex>,
     remote: &RemoteInputs,
 ) -> Result<Option<From>, PlanError> {
-    let Source::Output { node, output } = &input.source else {
-        return Ok(None);
-    };
-    if index.contains_key(node) || !remote.contains(&(reader.id.clone(), name.clone())) {
+    if !remote.contains(&(reader.id.clone(), name.clone())) {
         return Ok(None);
     }
+    let (node, output) = match &input.source {
+        Source::Output { node, .. } if index.contains_key(node) => return Ok(None),
+        Source::Output { node, output } => (node, output),
+        // Lines that somebody else makes and brings have no sender.
+        Source::Logs { .. } => (&reader.id, name),
+        Source::Timer { .. } => return Ok(None),
+    };
     if *reader.thread_place() == ThreadPlace::Sender {
         return Err(PlanError::SenderElsewhere {
             node: reader.id.clone(),

@@ -99,6 +99,20 @@ impl DescribeError {
     }
 }
 
+/// The running executable, to be started again as a helper.
+///
+/// # Errors
+/// The system does not tell where it is.
+pub fn this_program() -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    // Also when the file was replaced or removed by a build in the meantime.
+    let itself = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && itself.exists() {
+        return Ok(itself.to_owned());
+    }
+    Ok(program)
+}
+
 /// Asks helper processes what plugins declare. Any thread.
 #[derive(Debug, Clone)]
 pub struct Describer {
@@ -113,16 +127,12 @@ impl Describer {
     /// # Errors
     /// The system does not tell where the running executable is.
     pub fn new() -> Result<Self, DescribeError> {
-        let program = std::env::current_exe().map_err(|source| DescribeError::Helper {
-            program: "dora".into(),
-            source,
-        })?;
-        // Also when the file was replaced or removed by a build in the meantime.
-        let itself = Path::new("/proc/self/exe");
-        if cfg!(target_os = "linux") && itself.exists() {
-            return Ok(Self::with_program(itself.to_owned()));
-        }
-        Ok(Self::with_program(program))
+        this_program()
+            .map(Self::with_program)
+            .map_err(|source| DescribeError::Helper {
+                program: "dora".into(),
+                source,
+            })
     }
 
     /// With another program as the helper, which must know [`SUBCOMMAND`].

@@ -18,8 +18,8 @@ pub struct PluginInfo {
     pub kinds: Vec<KindInfo>,
 }
 
-/// One node kind of a plugin.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One node kind of a plugin. The default one declares nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KindInfo {
     /// The name that `kind:` selects.
     pub name: String,

@@ -4,10 +4,10 @@
 //! which nodes of a descriptor run so.
 
 use super::child::Launch;
-use super::dora::outside::{DoraNode, Port, Registry, Say, direct_plan, dora_descriptor};
+use super::dora::outside::{Direct, DoraNode, Port, Registry, Say, direct_plan, dora_descriptor};
 use super::dora::server::{NodeServer, ServerOptions};
 use super::dora::sniff::Versions;
-use crate::descriptor::Descriptor;
+use crate::descriptor::{Descriptor, Node};
 use crate::engine::Outside;
 use crate::ids::{DataflowId, NodeId, PortName};
 use std::collections::BTreeMap;
@@ -15,7 +15,6 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use uuid::Uuid;
 
 /// The port on which dynamic nodes look for their daemon.
 pub const DYNAMIC_PORT: u16 = 53291;
@@ -31,8 +30,6 @@ pub struct Processes {
 struct Shared {
     registry: Arc<Registry>,
     options: ServerOptions,
-    /// 1.x nodes may hand each other messages past this process.
-    direct: bool,
     dynamic_port: u16,
     servers: Mutex<Servers>,
 }
@@ -48,17 +45,14 @@ struct Servers {
 }
 
 impl Processes {
-    /// Nodes of these versions. `direct` lets 1.x nodes hand each other messages past this process, where nobody here needs
-    /// them: `dora topic` does not see these. `say` takes what concerns no node.
-    pub fn new(versions: Versions, direct: bool, say: Say) -> Self {
-        let clock = Uuid::now_v7().into_bytes();
+    /// Nodes of these versions; the clock's id is the process's own. `say` takes what concerns no node.
+    pub fn new(versions: Versions, clock: [u8; 16], say: Say) -> Self {
         let port = std::env::var(DYNAMIC_PORT_VARIABLE).ok();
         let port = port.and_then(|port| port.parse().ok());
         Self {
             shared: Arc::new(Shared {
                 registry: Arc::new(Registry::new(say)),
                 options: ServerOptions { versions, clock },
-                direct,
                 dynamic_port: port.unwrap_or(DYNAMIC_PORT),
                 servers: Mutex::default(),
             }),
@@ -77,38 +71,53 @@ impl Processes {
         Ok(address)
     }
 
-    /// The dora nodes of a dataflow, or of this machine's share of it: each is run by its launch, with its arguments and its
-    /// own environment; without one somebody else starts it. `read_elsewhere` says which outputs are read on other machines.
+    /// A dora node that is run by `launch`, with its arguments and its own environment; without one somebody else starts
+    /// it. `descriptor` is what [`dora_descriptor`] makes of the node's dataflow. All that it sends comes through here.
+    pub fn dora_node(
+        &self,
+        node: &Node,
+        launch: Option<Launch>,
+        descriptor: Arc<serde_json::Value>,
+    ) -> Arc<dyn Outside> {
+        self.made(node, launch, descriptor, Direct::default())
+    }
+
+    /// The dora nodes of a dataflow, or of this machine's share of it, each with its launch as for
+    /// [`Processes::dora_node`]. Those of 1.x hand each other messages past this process where nobody here needs them:
+    /// taps do not see these. `read_elsewhere` says which outputs are needed beside the descriptor, on other machines.
     pub fn dora_nodes(
         &self,
         descriptor: &Descriptor,
         mut launches: BTreeMap<NodeId, Option<Launch>>,
         read_elsewhere: &dyn Fn(&NodeId, &PortName) -> bool,
     ) -> BTreeMap<NodeId, Arc<dyn Outside>> {
-        let mut direct = match self.shared.direct {
-            true => direct_plan(
-                descriptor,
-                &launches.keys().cloned().collect(),
-                read_elsewhere,
-            ),
-            false => BTreeMap::new(),
-        };
+        let ids = launches.keys().cloned().collect();
+        let mut direct = direct_plan(descriptor, &ids, read_elsewhere);
         let for_nodes = Arc::new(dora_descriptor(descriptor));
-        let mut made: BTreeMap<NodeId, Arc<dyn Outside>> = BTreeMap::new();
-        for node in &descriptor.nodes {
-            if let Some(launch) = launches.remove(&node.id) {
-                let made_node = DoraNode::new(
-                    node,
-                    launch,
-                    for_nodes.clone(),
-                    direct.remove(&node.id).unwrap_or_default(),
-                    self.shared.registry.clone(),
-                    self.shared.clone(),
-                );
-                made.insert(node.id.clone(), Arc::new(made_node));
-            }
-        }
-        made
+        let nodes = descriptor.nodes.iter().filter_map(|node| {
+            let launch = launches.remove(&node.id)?;
+            let direct = direct.remove(&node.id).unwrap_or_default();
+            let made = self.made(node, launch, for_nodes.clone(), direct);
+            Some((node.id.clone(), made))
+        });
+        nodes.collect()
+    }
+
+    fn made(
+        &self,
+        node: &Node,
+        launch: Option<Launch>,
+        descriptor: Arc<serde_json::Value>,
+        direct: Direct,
+    ) -> Arc<dyn Outside> {
+        Arc::new(DoraNode::new(
+            node,
+            launch,
+            descriptor,
+            direct,
+            self.shared.registry.clone(),
+            self.shared.clone(),
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ use host::descriptor::Descriptor;
 use host::ids::{DataflowId, MachineId};
 use host::link::Address;
 use host::logs::{LogHub, Selection, Settings, Subscription};
+use host::process::LaunchOptions;
 use host_testing::{fixtures, fresh_dir};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -201,6 +202,7 @@ impl Host {
             timing: Timing::default(),
             folder: out.to_owned(),
             out: out.to_owned(),
+            launch: LaunchOptions::new("dora".into()),
         }
     }
 

@@ -59,21 +59,17 @@ fn loader() -> &'static Loader {
 
 /// Nodes of these versions, on a port of their own.
 pub fn processes(versions: Versions) -> Processes {
-    processes_with(versions, false)
-}
-
-/// As [`processes`], whose 1.x nodes may hand each other messages past this process.
-pub fn processes_with(versions: Versions, direct: bool) -> Processes {
     let say = |level, text: &str| eprintln!("runtime, {level}: {text}");
-    Processes::new(versions, direct, Arc::new(say))
+    Processes::new(versions, [7; 16], Arc::new(say))
 }
 
 /// Starts a dataflow: its nodes that are not named in `dora` are plugins of the fixture.
 pub fn start(yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
-    start_in(processes(Versions::All), yaml, dora)
+    start_in(processes(Versions::All), yaml, dora, false)
 }
 
-pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
+/// As [`start`]; `direct` lets 1.x nodes hand each other messages past this process.
+pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)], direct: bool) -> Flow {
     let folder = fresh_dir();
     let descriptor = descriptor(yaml, dora, folder.path());
     let plugin = loader().load(&fixtures::path("flow")).expect("a plugin");
@@ -86,7 +82,7 @@ pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)]) -> Fl
             launches.insert(node.id.clone(), launch(is, node, folder.path()));
         }
     }
-    let mut outside = processes.dora_nodes(&descriptor, launches, &|_, _| false);
+    let mut outside = processes.dora_nodes(&descriptor, launches, &|_, _| !direct);
     let mut chosen = BTreeMap::new();
     for node in &descriptor.nodes {
         let entry = match outside.remove(&node.id) {

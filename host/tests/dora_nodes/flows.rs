@@ -1,6 +1,6 @@
 //! Messages between plugins and dora nodes, and between dora nodes of different generations.
 
-use crate::flow::{Is, processes_with, start, start_in};
+use crate::flow::{Is, processes, start, start_in};
 use crate::python::Python;
 use crate::{RELEASES, each};
 use ::host::process::dora::sniff::Versions;
@@ -247,7 +247,7 @@ nodes:
             ("two", Is::Script(python, READING)),
             ("three", Is::Script(python, READING)),
         ];
-        let ended = start_in(processes_with(Versions::All, true), yaml, &dora).end();
+        let ended = start_in(processes(Versions::All), yaml, &dora, true).end();
         ended.is_well();
         for reader in ["two", "three"] {
             let said = ended.log.of(reader);

@@ -84,6 +84,7 @@ fn other_versions_are_refused_when_only_one_is_wanted() {
             processes(Versions::Strict),
             PAIR,
             &[("py", Is::Script(python, NAMED))],
+            false,
         );
         if format.starts_with("0.7") {
             flow.log.wait("py", "pid", 1);

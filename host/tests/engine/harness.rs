@@ -8,7 +8,7 @@ use host::engine::{
     Report,
 };
 use host::ids::{DataflowId, MachineId, NodeId};
-use host::launch;
+use host::launch::{self, Runtime};
 use host::plugin::preflight::Isolation;
 use host::plugin::{Loader, LoaderOptions};
 use host_testing::{fixtures, fresh_dir};
@@ -52,6 +52,14 @@ fn loader() -> &'static Loader {
     &LOADER
 }
 
+/// Plugins of this process, and nothing else.
+fn only_here() -> Runtime<'static> {
+    Runtime {
+        loader: loader(),
+        launcher: None,
+    }
+}
+
 /// Reads a descriptor whose nodes all come from the fixture: their `path` is filled in.
 pub fn descriptor(yaml: &str) -> Descriptor {
     static FLOW: OnceLock<String> = OnceLock::new();
@@ -76,7 +84,7 @@ pub fn descriptor(yaml: &str) -> Descriptor {
 /// What the engine makes of a descriptor.
 pub fn plan(descriptor: &Descriptor) -> Plan {
     let places = Places::of_this_process(&[descriptor.folder()]);
-    match launch::prepare(descriptor, loader(), &places) {
+    match launch::prepare(descriptor, only_here(), &places) {
         Ok(prepared) => prepared.plan,
         Err(problems) => panic!("{problems}"),
     }
@@ -120,7 +128,7 @@ pub fn share(yaml: &str, here: &[&str]) -> (Descriptor, Plan) {
     let remote = inputs.map(|input| (input.node, input.input)).collect();
     let part = local_part(&whole, &placement, &machine("here"));
     let places = Places::of_this_process(&[part.folder()]);
-    match launch::prepare_share(&part, loader(), &places, &remote) {
+    match launch::prepare_share(&part, only_here(), &places, &remote) {
         Ok(prepared) => (part, prepared.plan),
         Err(problems) => panic!("{problems}"),
     }

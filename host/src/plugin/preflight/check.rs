@@ -31,7 +31,7 @@ pub fn check(
 ) -> Result<(), PreflightError> {
     let (handshake, image) = plugin(report)?;
     same_platform(&image.platform, machine)?;
-    versions(handshake, image)?;
+    versions(handshake, image.built_by.as_deref())?;
     let details = details(handshake)?;
     same_target(details, machine)?;
     if !handshake.unwind && isolation == Isolation::Shared {
@@ -58,7 +58,7 @@ pub fn check_executable(
     };
     let image = report.image.as_ref()?;
     let checked = same_platform(&image.platform, machine)
-        .and_then(|()| versions(handshake, image))
+        .and_then(|()| versions(handshake, image.built_by.as_deref()))
         .and_then(|()| details(handshake).map(drop))
         .and_then(|()| new_enough_system(image, machine));
     Some(checked)
@@ -106,8 +106,11 @@ fn same_width(built_for: u16, machine: &Machine) -> Result<(), PreflightError> {
     Ok(())
 }
 
-/// The message format first: it is what a user knows of, and a plugin that is too old has both versions wrong.
-fn versions(handshake: &Handshake, image: &ImageReport) -> Result<(), PreflightError> {
+/// Whether the versions fit. The message format first: it is what a user knows of, and a plugin that is too old has both versions wrong.
+///
+/// # Errors
+/// The version that does not fit.
+pub fn versions(handshake: &Handshake, compiler: Option<&str>) -> Result<(), PreflightError> {
     if !handshake.message_format.fits(MESSAGE_FORMAT) {
         return Err(PreflightError::MessageFormat {
             found: handshake.message_format,
@@ -118,7 +121,7 @@ fn versions(handshake: &Handshake, image: &ImageReport) -> Result<(), PreflightE
         return Err(PreflightError::Abi {
             found: handshake.abi,
             expected: ABI,
-            compiler: image.built_by.clone(),
+            compiler: compiler.map(str::to_owned),
         });
     }
     Ok(())

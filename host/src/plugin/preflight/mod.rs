@@ -25,7 +25,7 @@ mod pe;
 mod record;
 mod source;
 
-pub use check::{Isolation, check, check_executable};
+pub use check::{Isolation, check, check_executable, versions};
 pub use dependencies::{Beside, beside, find_dlls};
 pub use error::{LayoutDifference, PreflightError};
 pub use image::{GlibcNeed, Links};
@@ -158,6 +158,15 @@ pub fn read_file(path: &Path) -> Result<FileReport, PreflightError> {
 pub fn read(bytes: &[u8]) -> Result<FileReport, PreflightError> {
     let left = Cell::new(BUDGET);
     read_source(Source::memory(bytes, &left))
+}
+
+/// Reads a handshake record that a process of this machine has sent of itself.
+///
+/// # Errors
+/// It is none.
+pub fn read_record(bytes: &[u8]) -> Result<Handshake, PreflightError> {
+    let little_endian = cfg!(target_endian = "little");
+    record::read(bytes, little_endian, record::Place::Symbol)
 }
 
 fn read_source(source: Source<'_>) -> Result<FileReport, PreflightError> {

@@ -10,7 +10,7 @@ use arrow_buffer::MutableBuffer;
 use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 use bytes::Bytes;
-use plugin_abi::message::{Message, Schema};
+use crate::message::{Message, Schema};
 use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::LazyLock;

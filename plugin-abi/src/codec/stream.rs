@@ -12,7 +12,7 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_ipc::{MessageHeader, RecordBatch as BatchHeader, root_as_message};
 use arrow_schema::{ArrowError, Field, Schema};
 use bytes::Bytes;
-use plugin_abi::message::Message;
+use crate::message::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 

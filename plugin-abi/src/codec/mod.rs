@@ -1,5 +1,5 @@
 //! Messages as bytes, for whatever leaves the process: an Arrow IPC stream (a schema of the one column `data`, its
-//! dictionaries, one record batch), and beside it the metadata (timestamp and parameters, see [`plugin_abi::meta`]).
+//! dictionaries, one record batch), and beside it the metadata (timestamp and parameters, see [`crate::meta`]).
 //!
 //! Invariant: every array that a message can hold comes back equal; any bytes decode to a message or an error, in time
 //! and memory proportional to their number; large values are copied in neither direction unless they arrive misaligned.
@@ -11,8 +11,8 @@ mod template;
 mod tests;
 
 use bytes::Bytes;
-use plugin_abi::message::{DataError, MakeError, Memory, Message};
-use plugin_abi::meta::{HEADER, MetaError, Parameters, Timestamp};
+use crate::message::{DataError, MakeError, Memory, Message};
+use crate::meta::{HEADER, MetaError, Parameters, Timestamp};
 
 /// Longest stream that is decoded, in bytes.
 pub const MAX_BODY: usize = 1 << 30;

@@ -1,0 +1,161 @@
+//! What a host process does: runs the plugins that its daemon tells it to, in an engine of its own, until the daemon ends
+//! the control connection or is gone.
+//!
+//! Invariant: decides nothing; what its nodes send, log and come to goes to the daemon over each instance's own
+//! connection, in order. Absent: the daemon's side (`process::host_process`).
+
+mod bench;
+mod outlet;
+mod service;
+
+use crate::descriptor::resolve::Places;
+use crate::descriptor::{NodePath, Spanned};
+use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
+use crate::launch::{self, Runtime};
+use crate::plugin::preflight::Isolation;
+use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
+use crate::process::host_process::{HostSpec, ToHost};
+use bench::Bench;
+use outlet::NodeOutlet;
+use plugin_abi::wire::WireError;
+use plugin_abi::wire::channel::{Channel, Incoming, Side};
+use plugin_abi::wire::frame::{self, Control};
+use plugin_abi::wire::memory::Pool;
+use plugin_abi::wire::sys::{Stream, Wait};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use tokio::sync::mpsc;
+
+/// Orders that wait.
+const ORDERS: usize = 1_024;
+
+/// Why a host process cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum HostedError {
+    /// Nobody has started it as a host process.
+    #[error("this is started by a daemon, not by hand")]
+    NoDaemon,
+    /// The control connection.
+    #[error("the connection to the daemon: {0}")]
+    Wire(#[from] WireError),
+    /// What came on it.
+    #[error("the daemon says what is not understood: {0}")]
+    Order(#[from] serde_json::Error),
+    /// The nodes do not fit, though the daemon has checked them.
+    #[error("{0}")]
+    Refused(String),
+    /// The system gives no threads.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system's.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Is a host process until its daemon ends it.
+///
+/// # Errors
+/// See [`HostedError`]; the daemon reads them from the standard error.
+pub fn run() -> Result<(), HostedError> {
+    let stream = Stream::take_stdin(frame::is_greeting).ok_or(HostedError::NoDaemon)?;
+    let pool = Pool::default();
+    let (_channel, mut control) = Channel::new(stream, Side::Node, pool.clone());
+    let (ToHost::Spec(spec), _) = next(&mut control)? else {
+        return Err(WireError::Malformed("the first order is no specification").into());
+    };
+    let plan = plan(&spec)?;
+    let bench = Arc::new(Bench::new(&plan, spec.window, pool));
+    let dataflow = Dataflow::start(spec.dataflow, &plan, bench.clone())?;
+    for (node, place) in plan.nodes.iter().zip(bench.places()) {
+        for (port, output) in node.outputs.iter().enumerate() {
+            let outlet = Arc::new(NodeOutlet::new(place.clone(), port as u32));
+            // Names that come from a plan are those of ports.
+            if let Ok(name) = output.name.parse() {
+                dataflow.attach(&node.id, &name, "the daemon".into(), outlet);
+            }
+        }
+    }
+    bench.feed(dataflow.remote_inputs());
+    let (orders, receiver) = mpsc::channel(ORDERS);
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_time().build()?;
+    let obeying = bench.clone();
+    let thread = std::thread::Builder::new().name("dora-orders".into());
+    thread.spawn(move || obey(control, &obeying, &orders))?;
+    runtime.block_on(dataflow.drive(receiver, |told| bench.tell(told)));
+    Ok(())
+}
+
+/// Hands on what the daemon orders until it ends.
+fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
+    while let Ok((order, connection)) = next(&mut control) {
+        match order {
+            ToHost::Spec(_) => {}
+            ToHost::Serve(node) => match control.connection(connection) {
+                Ok(stream) => service::start(stream, node, bench, orders),
+                // The daemon sees that nobody speaks on the other end.
+                Err(error) => eprintln!("a connection of the daemon cannot be used: {error}"),
+            },
+            ToHost::Retire(node) => {
+                // An engine that has ended takes no orders.
+                let _ = orders.blocking_send(Drive::Retire(node, Ending::Finished));
+            }
+        }
+    }
+}
+
+/// The next order, and the name of the connection that comes along.
+fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
+    loop {
+        let Some(raw) = control.next(Wait::Long)? else {
+            continue;
+        };
+        if let Control::Order { connection, json } = raw.decode()? {
+            return Ok((serde_json::from_slice(json)?, connection));
+        }
+    }
+}
+
+/// Loads the plugins and makes the plan, by the daemon's own rules.
+fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
+    let loader = Loader::new(LoaderOptions {
+        isolation: if spec.shared {
+            Isolation::Shared
+        } else {
+            Isolation::Own
+        },
+        in_place: in_place_wanted(),
+        level: Arc::new(AtomicU32::new(3)),
+        log: Arc::new(|library, line| eprintln!("{library}: {}", line.message)),
+    });
+    let mut part = spec.part.clone();
+    for node in &mut part.nodes {
+        node.process = None;
+        if let Some(file) = spec.files.get(&node.id).and_then(|file| file.to_str()) {
+            let at = node.at;
+            node.path = NodePath::File(Spanned {
+                value: file.to_owned(),
+                at,
+            });
+        }
+    }
+    let places = Places::of_this_process(&[]);
+    let runtime = Runtime {
+        loader: &loader,
+        launcher: None,
+    };
+    let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed)
+        .map_err(|problems| HostedError::Refused(problems.to_string()))?;
+    let mut plan = prepared.plan;
+    let window = spec.window as usize;
+    for node in &mut plan.nodes {
+        for input in &mut node.inputs {
+            if spec.fed.contains(&(node.id.clone(), input.name.clone())) {
+                // The daemon's queue rules; this one only has room for what is on the way.
+                input.capacity = input.capacity.max(window);
+            }
+        }
+    }
+    Ok(plan)
+}

@@ -1,0 +1,334 @@
+//! One process of a node: what is written to it, and what its threads share.
+//!
+//! Invariant: the process is given no more messages than it has asked for; whoever waits here wakes when the node is to
+//! stop and when the process has ended. Absent: what it sends (`reader`).
+
+use super::{NativeSpec, Process, ProcessEnd, Spawn, is_asked, lock, reader};
+use crate::engine::{OutsideCounts, OutsideEnd};
+use plugin_abi::handshake::Record;
+use plugin_abi::hosting::NodeFailure;
+use plugin_abi::message::Message;
+use plugin_abi::node::Stop;
+use plugin_abi::wire::channel::{Channel, Side};
+use plugin_abi::wire::frame::{Create, Ended, Frame, Greeting, ToNode};
+use plugin_abi::wire::memory::Pool;
+use plugin_abi::wire::page::Page;
+use plugin_abi::wire::sys::Stream;
+use plugin_abi::wire::{VERSION, WireError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// What the daemon says of itself.
+static RECORD: Record = Record::new(
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_VERSION"),
+    cfg!(panic = "unwind"),
+    cfg!(debug_assertions),
+);
+
+/// How long a process may take until it answers the greeting. What its node does to be made takes as long as it takes.
+const HELLO: Duration = Duration::from_secs(30);
+/// How often who waits long looks for itself.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// One process of a node. Any thread.
+pub(super) struct Instance {
+    pub(super) channel: Arc<Channel>,
+    pub(super) page: Page,
+    pub(super) counts: Arc<Mutex<OutsideCounts>>,
+    process: Mutex<Option<Box<dyn Process>>>,
+    state: Mutex<State>,
+    changed: Condvar,
+    stopping: AtomicBool,
+    /// The level that the node was told last.
+    level: AtomicU32,
+    window: u32,
+}
+
+/// How far it has come.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What its record says, or why it does not fit.
+    pub(super) hello: Option<Result<(), NodeFailure>>,
+    /// Whether the node has been made.
+    pub(super) made: Option<Result<(), NodeFailure>>,
+    /// How many more messages it takes.
+    pub(super) credits: u32,
+    /// How its node has ended.
+    pub(super) ended: Option<Ended>,
+    /// Whether nothing more comes from it.
+    pub(super) silent: bool,
+    /// How the process has ended.
+    pub(super) exit: Option<ProcessEnd>,
+    /// Whether the engine knows the instance, and is to be told of its end.
+    known: bool,
+    /// How the instance has ended, until the engine is told.
+    result: Option<Result<(), NodeFailure>>,
+}
+
+impl Instance {
+    /// Starts the process and the thread that reads what it sends.
+    pub(super) fn start(
+        spec: &NativeSpec,
+        spawn: &dyn Spawn,
+        pool: &Pool,
+        end: &OutsideEnd,
+        counts: &Arc<Mutex<OutsideCounts>>,
+    ) -> Result<Arc<Self>, NodeFailure> {
+        let failed = |what: &str, error: &dyn std::fmt::Display| {
+            NodeFailure::new(format!("{}: {what}: {error}", spec.program.display()))
+        };
+        let (stream, theirs) =
+            Stream::pair().map_err(|error| failed("no connection to it can be made", &error))?;
+        let (object, page) =
+            Page::new().map_err(|error| failed("no memory to share with it", &error))?;
+        let (channel, incoming) = Channel::new(stream, Side::Daemon, pool.clone());
+        let instance = Arc::new(Self {
+            channel,
+            page,
+            counts: counts.clone(),
+            process: Mutex::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            level: AtomicU32::new(end.level().load(Ordering::Relaxed)),
+            window: spec.window.max(1),
+        });
+        // Before the process is there: it knows by them who has started it.
+        let greeting = ToNode::Greeting(Greeting {
+            wire: VERSION,
+            record: RECORD.as_bytes(),
+        });
+        let written = instance.channel.send(&greeting);
+        written.map_err(|error| failed("the connection to it", &error))?;
+        let exited = instance.clone();
+        let process = spawn.spawn(theirs, Box::new(move |how| exited.exited(how)))?;
+        *lock(&instance.process) = Some(process);
+        let create = ToNode::Create(Box::new(instance.create(spec, end, object.name())));
+        let written = instance.channel.put_with(&create, object);
+        written.map_err(|error| failed("the node to be made", &error))?;
+        let (reading, end, program) = (instance.clone(), end.clone(), spec.program.clone());
+        let started = std::thread::Builder::new()
+            .name(format!("wire of {}", end.node()))
+            .spawn(move || reader::run(&reading, incoming, &end, &program));
+        if let Err(error) = started {
+            instance.kill();
+            return Err(failed("no thread to read from it", &error));
+        }
+        Ok(instance)
+    }
+
+    fn create(&self, spec: &NativeSpec, end: &OutsideEnd, page: u128) -> Create {
+        Create {
+            node_id: end.node().to_string(),
+            dataflow_id: end.dataflow().to_string(),
+            plugin: spec.plugin.clone(),
+            kind: spec.kind.clone(),
+            config: spec.config.clone(),
+            inputs: end.inputs().to_vec(),
+            outputs: end.outputs().to_vec(),
+            restart_count: end.restart_count(),
+            level: self.level.load(Ordering::Relaxed),
+            window: self.window,
+            clock: *Uuid::now_v7().as_bytes(),
+            page,
+        }
+    }
+
+    /// Waits until the node has been made.
+    pub(super) fn make(&self, spec: &NativeSpec, end: &OutsideEnd) -> Result<(), NodeFailure> {
+        let program = spec.program.display();
+        self.write_all(&|| self.is_stopping() || end.is_stopping() || self.state().silent);
+        let until = Instant::now() + HELLO;
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(Err(failure)) = &state.hello {
+                return Err(failure.clone());
+            }
+            if let Some(made) = state.made.clone() {
+                state.known = made.is_ok();
+                drop(state);
+                self.tell(end);
+                return made;
+            }
+            if self.is_stopping() || end.is_stopping() {
+                return Err(NodeFailure::new("asked to stop while it was made"));
+            }
+            // Its own words come first, its end when there are none.
+            if state.silent && state.exit.is_some() {
+                return Err(self.without_words(&state, end));
+            }
+            if state.hello.is_none() && !state.silent && Instant::now() >= until {
+                return Err(NodeFailure::new(format!(
+                    "{program}: has not answered within {HELLO:?}; is it a node of dora?"
+                )));
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// Why a process has ended that has not said how its node has.
+    pub(super) fn without_words(&self, state: &State, end: &OutsideEnd) -> NodeFailure {
+        let Some(exit) = &state.exit else {
+            return NodeFailure::new("its process has closed the connection and does not end");
+        };
+        let (how, within) = (&exit.how, reader::within(&self.page, end.inputs()));
+        let text = match exit.crashed {
+            true => format!("its process ended with {how}{within}"),
+            false => format!("its process ended with {how}{within}; a node must not call exit"),
+        };
+        NodeFailure {
+            causes: exit.causes.clone(),
+            ..NodeFailure::new(text)
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Changes the state, for those who wait for that.
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    /// Waits for a change, or a while.
+    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let waited = self.changed.wait_timeout(state, LOOK);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(super) fn grant(&self, messages: u32) {
+        let most = self.window;
+        self.change(|state| state.credits = state.credits.saturating_add(messages).min(most));
+    }
+
+    /// The instance has ended. The engine is told when it knows the instance, and once.
+    pub(super) fn over(&self, result: Result<(), NodeFailure>, end: &OutsideEnd) {
+        self.change(|state| state.result = Some(result));
+        self.tell(end);
+    }
+
+    fn tell(&self, end: &OutsideEnd) {
+        let mut state = self.state();
+        let result = if state.known {
+            state.result.take()
+        } else {
+            None
+        };
+        drop(state);
+        if let Some(result) = result {
+            end.ended(result);
+        }
+    }
+
+    fn exited(&self, how: ProcessEnd) {
+        // What it has written is read to its end, also when something that it has started holds the connection open.
+        self.channel.interrupt();
+        self.change(|state| state.exit = Some(how));
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whoever waits for the node returns.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        drop(lock(&self.state));
+        self.changed.notify_all();
+    }
+
+    /// Ends the process by force.
+    pub(super) fn kill(&self) {
+        if let Some(process) = &*lock(&self.process) {
+            process.kill();
+        }
+        self.stop();
+    }
+
+    /// Tells the node whether an output is read. Never waits.
+    pub(super) fn wanted(&self, output: u32, wanted: bool) {
+        self.soon(&ToNode::Wanted { output, wanted });
+    }
+
+    /// Tells the node which lines of its log are wanted, if that has changed. Never waits.
+    pub(super) fn level(&self, end: &OutsideEnd) {
+        let level = end.level().load(Ordering::Relaxed);
+        if self.level.swap(level, Ordering::Relaxed) != level {
+            self.soon(&ToNode::Level(level));
+        }
+    }
+
+    fn soon<'a>(&self, frame: &impl Frame<'a>) {
+        // One that has ended hears nothing; how it ended comes the other way.
+        let _ = self.channel.send_soon(frame);
+    }
+
+    pub(super) fn go(&self) {
+        let _ = self.channel.send(&ToNode::Go);
+    }
+
+    /// Gives it a message as soon as it takes one; not after its end or a request to stop.
+    pub(super) fn input(&self, input: u32, message: &Message) -> Result<(), WireError> {
+        if !self.take_credit() {
+            return Ok(());
+        }
+        let give_up = || self.is_stopping() || self.state().silent;
+        match self.channel.put_message(input, message, &give_up) {
+            Err(error @ WireError::Encode(_)) => {
+                self.grant(1);
+                Err(error)
+            }
+            // As above.
+            _ => Ok(()),
+        }
+    }
+
+    fn take_credit(&self) -> bool {
+        let mut state = self.state();
+        if state.credits == 0 {
+            drop(state);
+            // It gives credit for what it has got.
+            self.flush();
+            state = self.state();
+        }
+        loop {
+            if self.is_stopping() || state.silent {
+                return false;
+            }
+            if let Some(left) = state.credits.checked_sub(1) {
+                state.credits = left;
+                return true;
+            }
+            state = self.wait(state);
+        }
+    }
+
+    pub(super) fn closed(&self, input: u32) {
+        let _ = self.channel.put(&ToNode::Closed(input));
+    }
+
+    /// Its last event.
+    pub(super) fn last(&self, why: Stop) {
+        let _ = self.channel.put(&ToNode::Stop(why));
+        if is_asked(why) {
+            // The engine counts the time from here on, and nothing else follows.
+            self.write_all(&|| self.state().silent);
+        } else {
+            self.flush();
+        }
+    }
+
+    /// Writes what was put together.
+    pub(super) fn flush(&self) {
+        self.write_all(&|| self.is_stopping() || self.state().silent);
+    }
+
+    fn write_all(&self, give_up: &dyn Fn() -> bool) {
+        let _ = self.channel.flush(give_up);
+    }
+}

@@ -1,0 +1,584 @@
+//! One end of a connection: writing frames from any thread, reading them from one.
+//!
+//! Invariant: frames are written whole and in order; giving memory back never waits. Memory of the other end stays mapped
+//! while a message borrows it, and memory that was sent stays as it is until the other end has released it or is gone.
+//! Absent: what frames mean.
+
+use super::WireError;
+use super::frame::{self, Body, Frame, OfMemory, Packet};
+use super::memory::{Block, Pool, Segment, Stream as Encoding};
+use super::page::Page;
+use super::sys::{Handles, Mapping, Object, Stream, Wait};
+use crate::codec::{self, MAX_BODY, Origin};
+use crate::message::Message;
+use bytes::Bytes;
+use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+
+/// Bytes that are read at once.
+const READ: usize = 64 * 1024;
+/// Bytes that are put together before they are written all the same.
+const FULL: usize = 64 * 1024;
+/// Segments of the other end that are mapped at a time.
+const MOST_SEGMENTS: usize = 4096;
+/// Bytes that a segment of the other end may have.
+const LARGEST: u64 = MAX_BODY as u64 + (1 << 20);
+
+/// Which way a channel's messages go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// This is the daemon: what it sends are inputs, and it trusts no memory of the node's.
+    Daemon,
+    /// This is the node.
+    Node,
+}
+
+/// The writing half, and what both halves share. Any thread.
+#[derive(Debug)]
+pub struct Channel {
+    stream: Stream,
+    side: Side,
+    pool: Pool,
+    out: Mutex<Out>,
+    /// Whether `out` holds what should have been written already.
+    behind: AtomicBool,
+    /// Whole frames of those who must not wait for `out`.
+    soon: Mutex<Vec<u8>>,
+    /// By id of a segment of ours: the messages in it that the other end has.
+    lent: Mutex<HashMap<u64, Vec<Arc<Block>>>>,
+    /// Segments of the other end.
+    theirs: Mutex<HashMap<u64, Arc<Mapping>>>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Out {
+    bytes: Vec<u8>,
+    /// How many of the bytes have been written.
+    written: usize,
+    /// What travels beside the bytes from a position on.
+    attached: VecDeque<(usize, Attached)>,
+    /// Segments that the other end knows.
+    known: HashMap<u64, Weak<Segment>>,
+    /// How many segments the pool had dropped when `known` was last looked through.
+    dropped: u64,
+}
+
+#[derive(Debug)]
+enum Attached {
+    Segment(Arc<Segment>),
+    Object(Object),
+}
+
+impl Attached {
+    fn object(&self) -> &Object {
+        match self {
+            Self::Segment(segment) => &segment.object,
+            Self::Object(object) => object,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Never gives up.
+fn never() -> bool {
+    false
+}
+
+impl Channel {
+    /// Both halves of this end of a connection. What is sent lies in `pool` where it is long.
+    pub fn new(stream: Stream, side: Side, pool: Pool) -> (Arc<Self>, Incoming) {
+        let channel = Arc::new(Self {
+            stream,
+            side,
+            pool,
+            out: Mutex::default(),
+            behind: AtomicBool::new(false),
+            soon: Mutex::default(),
+            lent: Mutex::default(),
+            theirs: Mutex::default(),
+        });
+        let incoming = Incoming {
+            channel: channel.clone(),
+            bytes: vec![0; READ],
+            start: 0,
+            end: 0,
+            handles: Handles::default(),
+        };
+        (channel, incoming)
+    }
+
+    /// The memory that long messages are sent in.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Puts a frame behind those that are to be written. [`Channel::flush`] writes them.
+    ///
+    /// # Errors
+    /// It is too long, or the connection has ended.
+    pub fn put<'a>(&self, frame: &impl Frame<'a>) -> Result<(), WireError> {
+        let mut out = lock(&self.out);
+        frame.encode(&mut out.bytes)?;
+        let full = out.bytes.len() - out.written >= FULL;
+        if full {
+            self.write(&mut out, Wait::Not, &never)?;
+        }
+        drop(out);
+        self.write_soon();
+        Ok(())
+    }
+
+    /// Puts a frame behind the others and writes them all.
+    ///
+    /// # Errors
+    /// As [`Channel::put`] and [`Channel::flush`].
+    pub fn send<'a>(&self, frame: &impl Frame<'a>) -> Result<(), WireError> {
+        let mut out = lock(&self.out);
+        frame.encode(&mut out.bytes)?;
+        self.flush_locked(out, &never).map(drop)
+    }
+
+    /// As [`Channel::put`] for a frame that speaks of an object that the other end is to map.
+    ///
+    /// # Errors
+    /// As [`Channel::put`].
+    pub fn put_with<'a>(&self, frame: &impl Frame<'a>, object: Object) -> Result<(), WireError> {
+        let mut out = lock(&self.out);
+        let at = out.bytes.len();
+        frame.encode(&mut out.bytes)?;
+        out.attached.push_back((at, Attached::Object(object)));
+        Ok(())
+    }
+
+    /// Puts a message for or from a port behind the frames that are to be written. A long one goes through shared memory,
+    /// without a copy if it lies there already. What is too much to be kept is written at once, until `give_up` says so;
+    /// the message is sent all the same, as soon as the other end reads.
+    ///
+    /// # Errors
+    /// The message cannot be encoded, or the connection has ended.
+    pub fn put_message(
+        &self,
+        port: u32,
+        message: &Message,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<(), WireError> {
+        let stream = self.pool.stream(message)?;
+        let mut out = lock(&self.out);
+        self.encode_message(&mut out, port, message, &stream)?;
+        if out.bytes.len() - out.written >= FULL {
+            return self.flush_locked(out, give_up).map(drop);
+        }
+        drop(out);
+        self.write_soon();
+        Ok(())
+    }
+
+    fn encode_message(
+        &self,
+        out: &mut Out,
+        port: u32,
+        message: &Message,
+        stream: &Encoding,
+    ) -> Result<(), WireError> {
+        let stamp = message.timestamp().to_bytes();
+        let parameters = message.parameter_bytes();
+        let meta = stamp.len() + parameters.len();
+        let kind = frame::MESSAGE[usize::from(self.side == Side::Node)];
+        match stream {
+            Encoding::Inline(encoded) => frame::write(&mut out.bytes, kind, |out| {
+                frame::put_packet_head(out, port, false, meta, encoded.len());
+                for part in encoded.parts() {
+                    out.extend_from_slice(part);
+                }
+                out.extend_from_slice(&stamp);
+                out.extend_from_slice(parameters);
+            }),
+            Encoding::Shared(place) => {
+                let Some(segment) = place.block.segment() else {
+                    return Err(WireError::Malformed("a block without its segment"));
+                };
+                self.announce(out, segment)?;
+                frame::write(&mut out.bytes, kind, |out| {
+                    frame::put_packet_head(out, port, true, meta, place.len);
+                    out.extend_from_slice(&segment.id.to_le_bytes());
+                    out.extend_from_slice(&(place.start as u64).to_le_bytes());
+                    out.extend_from_slice(&stamp);
+                    out.extend_from_slice(parameters);
+                })?;
+                // Before it is written: it may be released as soon as it is.
+                let mut lent = lock(&self.lent);
+                lent.entry(segment.id).or_default().push(place.block.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the other end of a segment that it does not know yet, and of those that are no more.
+    fn announce(&self, out: &mut Out, segment: &Arc<Segment>) -> Result<(), WireError> {
+        let dropped = self.pool.dropped();
+        if dropped != out.dropped {
+            out.dropped = dropped;
+            let gone: Vec<u64> = out
+                .known
+                .extract_if(|_, known| known.strong_count() == 0)
+                .map(|(id, _)| id)
+                .collect();
+            for id in gone {
+                OfMemory::Forget(id).encode(&mut out.bytes)?;
+            }
+        }
+        if out.known.contains_key(&segment.id) {
+            return Ok(());
+        }
+        let at = out.bytes.len();
+        let frame = OfMemory::Segment {
+            id: segment.id,
+            len: segment.len() as u64,
+            name: segment.object.name(),
+        };
+        frame.encode(&mut out.bytes)?;
+        out.known.insert(segment.id, Arc::downgrade(segment));
+        out.attached.push_back((at, Attached::Segment(segment.clone())));
+        Ok(())
+    }
+
+    /// Writes what has been put together. It may wait for the other end to read, until `give_up` says so; `false` then, and
+    /// the rest is written with what comes next.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn flush(&self, give_up: &dyn Fn() -> bool) -> Result<bool, WireError> {
+        self.flush_locked(lock(&self.out), give_up)
+    }
+
+    fn flush_locked(
+        &self,
+        mut out: MutexGuard<'_, Out>,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<bool, WireError> {
+        let done = self.write(&mut out, Wait::AWhile, give_up);
+        drop(out);
+        self.write_soon();
+        done
+    }
+
+    fn write(
+        &self,
+        out: &mut Out,
+        wait: Wait,
+        give_up: &dyn Fn() -> bool,
+    ) -> Result<bool, WireError> {
+        while out.written < out.bytes.len() {
+            // A piece ends where the next but one object goes along, so that each piece takes one.
+            let end = out.attached.get(1).map_or(out.bytes.len(), |(at, _)| *at);
+            let piece = out.bytes.get(out.written..end).unwrap_or_default();
+            let object = out.attached.front().map(|(_, attached)| attached.object());
+            match self.stream.write(piece, object, wait) {
+                Ok(length) => {
+                    out.written += length;
+                    out.attached.pop_front();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.behind.store(true, Ordering::Relaxed);
+                    if wait == Wait::Not || give_up() {
+                        return Ok(false);
+                    }
+                }
+                Err(error) => {
+                    // Nobody will read it.
+                    out.bytes.clear();
+                    out.written = 0;
+                    out.attached.clear();
+                    return Err(match error.kind() {
+                        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => WireError::Ended,
+                        _ => error.into(),
+                    });
+                }
+            }
+        }
+        out.bytes.clear();
+        // What a long message took is not kept.
+        out.bytes.shrink_to(2 * FULL);
+        out.written = 0;
+        self.behind.store(false, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// Sends a short frame, now or behind what somebody else is writing. Never waits.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn send_soon<'a>(&self, frame: &impl Frame<'a>) -> Result<(), WireError> {
+        frame.encode(&mut lock(&self.soon))?;
+        self.write_soon();
+        Ok(())
+    }
+
+    /// Writes what was to be written soon, unless somebody else is writing, who then does it afterwards.
+    fn write_soon(&self) {
+        while !lock(&self.soon).is_empty() {
+            let mut out = match self.out.try_lock() {
+                Ok(out) => out,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let soon = std::mem::take(&mut *lock(&self.soon));
+            out.bytes.extend_from_slice(&soon);
+            // The reading half finds out that a connection has ended.
+            let _ = self.write(&mut out, Wait::Not, &never);
+        }
+    }
+
+    /// The message in a packet. Memory of a node's is not trusted to stay as it is.
+    ///
+    /// # Errors
+    /// The packet's bytes are none, or not where it says.
+    pub fn message(self: &Arc<Self>, packet: &Packet<'_>) -> Result<Message, WireError> {
+        match packet.body {
+            Body::Inline(body) => {
+                let body = Bytes::copy_from_slice(body);
+                Ok(codec::decode(body, packet.meta, Origin::Own)?)
+            }
+            Body::Shared {
+                segment,
+                offset,
+                len,
+            } => {
+                let mapping = lock(&self.theirs).get(&segment).cloned();
+                let unknown = WireError::Malformed("a message in a segment that nobody announced");
+                let borrowed = Borrowed {
+                    mapping: mapping.ok_or(unknown)?,
+                    segment,
+                    start: usize::try_from(offset).unwrap_or(usize::MAX),
+                    len: usize::try_from(len).unwrap_or(usize::MAX),
+                    channel: Arc::downgrade(self),
+                };
+                let end = borrowed.start.checked_add(borrowed.len);
+                if end.is_none_or(|end| end > borrowed.mapping.len()) {
+                    return Err(WireError::Malformed("a message longer than its segment"));
+                }
+                let origin = match self.side {
+                    Side::Daemon => Origin::Shared,
+                    Side::Node => Origin::Own,
+                };
+                let body = Bytes::from_owner(borrowed);
+                Ok(codec::decode(body, packet.meta, origin)?)
+            }
+        }
+    }
+
+    /// A frame of shared memory has come.
+    fn memory(&self, frame: OfMemory, handles: &mut Handles) -> Result<(), WireError> {
+        match frame {
+            OfMemory::Segment { id, len, name } => {
+                if len == 0 || len > LARGEST {
+                    return Err(WireError::Malformed("a segment of an impossible length"));
+                }
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                let mapping = handles.map(name, len, false).map_err(WireError::Memory)?;
+                let mut theirs = lock(&self.theirs);
+                if theirs.len() >= MOST_SEGMENTS {
+                    return Err(WireError::Malformed("too many segments"));
+                }
+                if theirs.insert(id, Arc::new(mapping)).is_some() {
+                    return Err(WireError::Malformed("a segment was announced twice"));
+                }
+            }
+            OfMemory::Release(id) => {
+                let mut lent = lock(&self.lent);
+                let Some(blocks) = lent.get_mut(&id) else {
+                    return Err(WireError::Malformed("a segment was released that was not lent"));
+                };
+                let block = blocks.pop();
+                if blocks.is_empty() {
+                    lent.remove(&id);
+                }
+                drop(lent);
+                drop(block);
+            }
+            OfMemory::Forget(id) => {
+                lock(&self.theirs).remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the thread that reads return, as if the other end had closed the connection; writing goes on.
+    pub fn interrupt(&self) {
+        self.stream.interrupt();
+    }
+
+    /// Ends the connection. What the other end has of this one's memory may be used again.
+    pub fn close(&self) {
+        self.stream.close();
+        let lent = std::mem::take(&mut *lock(&self.lent));
+        drop(lent);
+    }
+}
+
+/// Bytes of a message in memory of the other end.
+struct Borrowed {
+    mapping: Arc<Mapping>,
+    segment: u64,
+    start: usize,
+    len: usize,
+    channel: Weak<Channel>,
+}
+
+impl AsRef<[u8]> for Borrowed {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: within the mapping, which is kept and cannot become shorter. The other end does not write it until it is
+        // released; if it does all the same, the codec has been told that it might.
+        unsafe { std::slice::from_raw_parts(self.mapping.as_ptr().add(self.start), self.len) }
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        // Without the connection nobody waits for it.
+        if let Some(channel) = self.channel.upgrade() {
+            // Its length is fixed and short.
+            let _ = channel.send_soon(&OfMemory::Release(self.segment));
+        }
+    }
+}
+
+/// The reading half. One thread at a time.
+#[derive(Debug)]
+pub struct Incoming {
+    channel: Arc<Channel>,
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    handles: Handles,
+}
+
+/// A frame whose bytes have come.
+#[derive(Debug, Clone, Copy)]
+pub struct Raw<'a> {
+    kind: u8,
+    fields: &'a [u8],
+}
+
+impl<'a> Raw<'a> {
+    /// The frame that it is.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn decode<F: Frame<'a>>(&self) -> Result<F, WireError> {
+        F::decode(self.kind, self.fields)
+    }
+}
+
+impl Incoming {
+    /// The writing half.
+    pub fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Whether a whole frame has come already.
+    pub fn has_more(&self) -> bool {
+        matches!(self.whole(), Ok(Some(_)))
+    }
+
+    /// The next frame; `None` when none comes as long as `wait` says. Frames of shared memory are dealt with in here.
+    ///
+    /// # Errors
+    /// The connection has ended, or what came is no frame.
+    pub fn next(&mut self, wait: Wait) -> Result<Option<Raw<'_>>, WireError> {
+        loop {
+            if let Some((length, kind)) = self.whole()? {
+                let start = self.start + frame::HEADER;
+                self.start = start + length;
+                let range = start..self.start;
+                let fields = self.bytes.get(range.clone()).unwrap_or_default();
+                if OfMemory::has(kind) {
+                    let frame = OfMemory::decode(kind, fields)?;
+                    self.channel.memory(frame, &mut self.handles)?;
+                    continue;
+                }
+                let fields = self.bytes.get(range).unwrap_or_default();
+                return Ok(Some(Raw { kind, fields }));
+            }
+            if !self.read(wait)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Length and kind of the next frame, if all of it has come.
+    fn whole(&self) -> Result<Option<(usize, u8)>, WireError> {
+        let come = self.bytes.get(self.start..self.end).unwrap_or_default();
+        let header = frame::header(come)?;
+        Ok(header.filter(|(length, _)| come.len() - frame::HEADER >= *length))
+    }
+
+    fn read(&mut self, wait: Wait) -> Result<bool, WireError> {
+        self.make_room();
+        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
+        match self.channel.stream.read(room, &mut self.handles, wait) {
+            Ok(0) => Err(WireError::Ended),
+            Ok(length) => {
+                self.end += length;
+                if self.channel.behind.load(Ordering::Relaxed)
+                    && let Ok(mut out) = self.channel.out.try_lock()
+                {
+                    // The other end reads again, perhaps.
+                    self.channel.write(&mut out, Wait::Not, &never)?;
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sees to it that more can be read: for a long frame step by step, as its bytes come.
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.bytes.len() > READ {
+                self.bytes.truncate(READ);
+                self.bytes.shrink_to(READ);
+            }
+        } else if self.end == self.bytes.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if self.end > self.bytes.len() / 2 {
+                self.bytes.resize(self.bytes.len() * 2, 0);
+            }
+        }
+    }
+
+    /// The connection that has come with a frame.
+    ///
+    /// # Errors
+    /// None has come.
+    pub fn connection(&mut self, name: u128) -> Result<Stream, WireError> {
+        Ok(self.handles.stream(name)?)
+    }
+
+    /// Maps the page that has come with a frame.
+    ///
+    /// # Errors
+    /// None has come, or it cannot be mapped.
+    pub fn page(&mut self, name: u128) -> Result<Page, WireError> {
+        let mapping = self.handles.map(name, super::page::LEN, true);
+        let page = mapping.map(Page::mapped).map_err(WireError::Memory)?;
+        page.ok_or(WireError::Malformed("a page is too short"))
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.channel.close();
+    }
+}

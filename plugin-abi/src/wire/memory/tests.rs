@@ -1,0 +1,180 @@
+//! Blocks: what lies where, who shares them, when they are used again.
+
+use super::*;
+use crate::codec::{Origin, decode, encode};
+use crate::message::Schema;
+use crate::meta::{Parameters, Timestamp};
+use crate::testing;
+use ::bytes::Bytes;
+
+fn pool(most: usize, keep: usize) -> Pool {
+    Pool::new(Limits {
+        most,
+        keep,
+        idle: Duration::from_secs(3600),
+    })
+}
+
+fn shared(pool: &Pool, message: &Message) -> Place {
+    match pool.stream(message).expect("it can be encoded") {
+        Stream::Shared(place) => place,
+        Stream::Inline(_) => panic!("in a frame"),
+    }
+}
+
+fn read(place: &Place) -> &[u8] {
+    let start = place.block.values().wrapping_sub(RESERVE - place.start);
+    // SAFETY: the stream's own bytes, within the segment.
+    unsafe { std::slice::from_raw_parts(start, place.len) }
+}
+
+fn numbers(len: usize) -> Message {
+    let values: Vec<u64> = (0..len as u64).collect();
+    testing::message(values, &Parameters::new())
+}
+
+/// A message in a room of the pool, filled in place.
+fn filled(pool: &Pool, len: usize, stamp: u64) -> Message {
+    let mut room = pool.room(len).expect("memory");
+    // SAFETY: the room has `len` bytes.
+    unsafe { room.as_mut_ptr().write_bytes(7, len) };
+    let schema = Schema::leaf(c"C").expect("a type");
+    let stamp = Timestamp {
+        time: stamp,
+        ..Timestamp::default()
+    };
+    Message::in_memory(stamp, &schema, len as i64, room.freeze(), &[]).expect("valid")
+}
+
+#[test]
+fn lengths_fall_into_classes_that_waste_little() {
+    for (len, expected) in [
+        (1, SMALLEST),
+        (SMALLEST, SMALLEST),
+        (SMALLEST + 1, SMALLEST + SMALLEST / 4),
+        (40 << 20, 40 << 20),
+        ((40 << 20) + 1, 48 << 20),
+    ] {
+        assert_eq!(class(len), Some(expected), "{len}");
+    }
+    assert_eq!(class(usize::MAX), None);
+}
+
+#[test]
+fn a_long_message_is_written_once_for_all_its_readers() {
+    let (pool, message) = (Pool::default(), numbers(100_000));
+    let (first, second) = (shared(&pool, &message), shared(&pool, &message.clone()));
+    assert!(Arc::ptr_eq(&first.block, &second.block));
+    assert_eq!(read(&first), encode(&message).expect("valid").to_vec());
+    let other = numbers(100_000);
+    assert!(!Arc::ptr_eq(&first.block, &shared(&pool, &other).block));
+}
+
+#[test]
+fn short_messages_stay_in_their_frames() {
+    let pool = Pool::default();
+    assert!(matches!(pool.stream(&numbers(1)), Ok(Stream::Inline(_))));
+    assert_eq!(pool.taken(), 0);
+    assert!(pool.room(FROM - 1).is_none());
+}
+
+#[test]
+fn what_is_filled_in_place_is_not_copied() {
+    let pool = Pool::default();
+    let message = filled(&pool, 4 << 20, 1);
+    let taken = pool.taken();
+    let place = shared(&pool, &message);
+    assert_eq!(pool.taken(), taken);
+    let stream = Bytes::copy_from_slice(read(&place));
+    let (_, values) = message.plain().expect("numbers");
+    assert_eq!(values.as_ptr().addr() % 64, 0);
+    let back = decode(stream, &[0; 24], Origin::Own).expect("valid");
+    assert_eq!(back.plain(), message.plain());
+}
+
+#[test]
+fn part_of_a_block_or_another_type_of_it_is_copied() {
+    let pool = Pool::default();
+    let len = 100_000;
+    let mut room = pool.room(len).expect("memory");
+    // SAFETY: the room has `len` bytes.
+    unsafe { room.as_mut_ptr().write_bytes(7, len) };
+    let start = room.as_mut_ptr();
+    let memory: Arc<Box<dyn Memory>> = Arc::new(room.freeze());
+    struct Part(Arc<Box<dyn Memory>>);
+    impl Memory for Part {
+        fn as_ptr(&self) -> *const u8 {
+            self.0.as_ptr()
+        }
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+    }
+    let make = |format, length: usize, time| {
+        let schema = Schema::leaf(format).expect("a type");
+        let stamp = Timestamp {
+            time,
+            ..Timestamp::default()
+        };
+        let part = Box::new(Part(memory.clone()));
+        Message::in_memory(stamp, &schema, length as i64, part, &[]).expect("valid")
+    };
+    let (part, whole, other) = (make(c"C", 50_000, 1), make(c"C", len, 2), make(c"c", len, 3));
+    let places = [&part, &whole, &other].map(|message| shared(&pool, message));
+    let lies_there = |place: &Place| place.block.values() == start;
+    assert_eq!(places.each_ref().map(lies_there), [false, true, false]);
+    for (place, message) in places.iter().zip([part, whole, other]) {
+        assert_eq!(read(place), encode(&message).expect("valid").to_vec());
+    }
+}
+
+#[test]
+fn a_segment_is_used_again_once_everybody_has_let_go() {
+    let pool = Pool::default();
+    let message = filled(&pool, 100_000, 1);
+    let place = shared(&pool, &message);
+    let id = place.block.segment().expect("a segment").id;
+    drop(message);
+    let while_read = shared(&pool, &filled(&pool, 100_000, 2));
+    assert_ne!(while_read.block.segment().expect("a segment").id, id);
+    drop(place);
+    let after = shared(&pool, &filled(&pool, 100_000, 3));
+    assert_eq!(after.block.segment().expect("a segment").id, id);
+    assert_eq!(pool.dropped(), 0);
+}
+
+#[test]
+fn a_pool_keeps_to_its_limits() {
+    let pool = pool(1 << 20, 300_000);
+    let messages: Vec<Message> = (0..6).map(|stamp| filled(&pool, 130_000, stamp)).collect();
+    assert!(pool.taken() <= 1 << 20);
+    assert!(pool.room(600_000).is_none());
+    let more = numbers(100_000);
+    assert!(matches!(pool.stream(&more), Ok(Stream::Inline(_))));
+    drop(messages);
+    assert!(pool.taken() <= 300_000, "{}", pool.taken());
+    assert!(pool.dropped() > 0);
+    assert!(pool.room(600_000).is_some());
+}
+
+#[test]
+fn what_is_idle_goes_back_to_the_system() {
+    let pool = Pool::new(Limits {
+        idle: Duration::ZERO,
+        ..Limits::default()
+    });
+    drop(filled(&pool, 100_000, 1));
+    let until = Instant::now() + Duration::from_secs(10);
+    while pool.taken() > 2 * SMALLEST && Instant::now() < until {
+        drop(filled(&pool, 40_000, 2));
+    }
+    assert!(pool.taken() <= 2 * SMALLEST, "{}", pool.taken());
+}
+
+#[test]
+fn a_block_outlives_its_pool() {
+    let pool = Pool::default();
+    let message = filled(&pool, 100_000, 1);
+    drop(pool);
+    assert_eq!(message.plain().expect("numbers").1[99_999], 7);
+}
