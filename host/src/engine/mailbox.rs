@@ -115,6 +115,8 @@ pub struct Mailbox {
     readable: Condvar,
     /// Senders wait here for room.
     writable: Condvar,
+    /// By slot: senders wait for it. Never changes.
+    waits: Box<[bool]>,
     /// What has come while the reader is busy with what it was lent: see [`NOTHING`], [`MESSAGES`], [`ORDERS`].
     news: AtomicU8,
 }
@@ -202,12 +204,19 @@ impl Mailbox {
             inputs: inputs.collect(),
             ..State::default()
         };
+        let waits = |input: &Input| input.policy == QueuePolicy::Backpressure;
         Self {
+            waits: state.inputs.iter().map(waits).collect(),
             state: Mutex::new(state),
             readable: Condvar::new(),
             writable: Condvar::new(),
             news: AtomicU8::new(NOTHING),
         }
+    }
+
+    /// Whether senders wait for room in an input.
+    pub fn makes_wait(&self, slot: Slot) -> bool {
+        self.waits.get(slot.0).copied().unwrap_or(false)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

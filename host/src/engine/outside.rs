@@ -36,6 +36,11 @@ pub trait Outside: Send + Sync + fmt::Debug {
     /// waits.
     fn retire(&self, ending: &Ending);
 
+    /// Whether the dataflow ends when only such nodes are left: those that somebody else starts, or does not.
+    fn is_optional(&self) -> bool {
+        false
+    }
+
     /// Whether somebody reads an output now: where nobody does, what is sent need not leave the node's process. Called
     /// once before the first instance, then at changes. Never waits.
     fn wanted(&self, _output: u32, _wanted: bool) {}
@@ -123,6 +128,11 @@ impl OutsideEnd {
     /// the node is to stop: then it refuses.
     pub fn send(&self, output: u32, message: Message) -> Status {
         self.handle.send(output, message)
+    }
+
+    /// Whether [`OutsideEnd::send`] may wait now: else a thread that must not wait may call it.
+    pub fn may_wait(&self, output: u32) -> bool {
+        self.handle.may_wait(output)
     }
 
     /// Nothing more comes on this output: its readers are told so after what was sent.

@@ -181,6 +181,20 @@ impl Route {
         tapped
     }
 
+    /// Whether [`Route::send`] may wait now.
+    pub fn may_wait(&self) -> bool {
+        let table = self.table.load();
+        let waits = |reader: &Reader| match reader {
+            Reader::Queue(target) | Reader::Inline(target, _) => {
+                target.mailbox.makes_wait(target.slot)
+            }
+            // They alone know.
+            Reader::Outlet(_) => true,
+            Reader::Tap(_) => false,
+        };
+        table.phase == Phase::Held || table.readers.iter().any(waits)
+    }
+
     /// Hands a message to every reader. `sender` waits for readers with the policy `backpressure`.
     pub fn send(&self, message: Message, sender: &SeatHandle) -> Status {
         let mut table = self.table.load();

@@ -351,6 +351,12 @@ impl SeatHandle {
         self.restart_count
     }
 
+    /// Whether sending on an output may wait now.
+    pub fn may_wait(&self, output: u32) -> bool {
+        let output = self.shared.outputs.get(output as usize);
+        output.is_some_and(|output| output.route.may_wait())
+    }
+
     /// Closes an output, unless a later instance has taken this one's place.
     pub fn close_output(&self, output: u32) {
         if let Some(output) = self.shared.outputs.get(output as usize)

@@ -82,6 +82,8 @@ struct Node {
     policy: Restart,
     /// Reads another node: counts for `exit_when_nodes_finish`.
     reads: bool,
+    /// The dataflow does not go on for it alone.
+    optional: bool,
     restarts: u32,
     /// Restarts within the window, and when it began.
     in_window: u32,
@@ -95,6 +97,8 @@ pub struct NodeSpec {
     pub restart: Restart,
     /// Whether it reads the output of another node.
     pub reads: bool,
+    /// Whether the dataflow ends when only such nodes are left.
+    pub optional: bool,
 }
 
 /// The state machine of one dataflow.
@@ -122,6 +126,7 @@ impl State {
             phase: Phase::Creating,
             policy: spec.restart,
             reads: spec.reads,
+            optional: spec.optional,
             restarts: 0,
             in_window: 0,
             window_began: Duration::ZERO,
@@ -310,7 +315,8 @@ impl State {
         node.phase = Phase::Ended;
         actions.push(Action::Retire(index, ending));
         let readers_gone = self.exit_when_nodes_finish && self.readers_have_ended();
-        if unborn || (readers_gone && !self.is_stopping()) {
+        let over = readers_gone || self.only_optional_are_left();
+        if unborn || (over && !self.is_stopping()) {
             // A dataflow starts whole or not at all.
             self.stop(now.saturating_add(self.grace), actions);
         } else {
@@ -321,6 +327,12 @@ impl State {
     fn readers_have_ended(&self) -> bool {
         let mut readers = self.nodes.iter().filter(|node| node.reads).peekable();
         readers.peek().is_some() && readers.all(|node| node.phase == Phase::Ended)
+    }
+
+    /// All others have ended. A share of optional nodes alone goes on, for others elsewhere.
+    fn only_optional_are_left(&self) -> bool {
+        let mut others = self.nodes.iter().filter(|node| !node.optional).peekable();
+        others.peek().is_some() && others.all(|node| node.phase == Phase::Ended)
     }
 
     fn stop(&mut self, deadline: Duration, actions: &mut Vec<Action>) {

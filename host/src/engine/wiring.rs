@@ -6,7 +6,7 @@
 use super::clock::Clock;
 use super::inline;
 use super::mailbox::{Mailbox, Slot};
-use super::plan::{From, Plan, PlannedInput, PlannedNode};
+use super::plan::{From, Plan, PlannedCode, PlannedInput, PlannedNode};
 use super::remote::RemoteInput;
 use super::route::{Reader, Route, Target};
 use super::state::NodeSpec;
@@ -240,6 +240,10 @@ pub(super) fn node_specs(plan: &Plan) -> Vec<NodeSpec> {
         .map(|node| NodeSpec {
             restart: node.restart.clone(),
             reads: reads(node),
+            optional: match &node.code {
+                PlannedCode::Outside(outside) => outside.is_optional(),
+                PlannedCode::Plugin { .. } => false,
+            },
         })
         .collect()
 }

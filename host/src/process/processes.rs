@@ -4,12 +4,13 @@
 //! which nodes of a descriptor run so.
 
 use super::child::Launch;
-use super::dora::outside::{DoraNode, Port, Registry, Say};
+use super::dora::outside::{Direct, DoraNode, Port, Registry, Say, direct_plan, dora_descriptor};
 use super::dora::server::{NodeServer, ServerOptions};
 use super::dora::sniff::Versions;
-use crate::descriptor::Node;
+use crate::descriptor::{Descriptor, Node};
 use crate::engine::Outside;
-use crate::ids::{DataflowId, NodeId};
+use crate::ids::{DataflowId, NodeId, PortName};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -30,7 +31,17 @@ struct Shared {
     registry: Arc<Registry>,
     options: ServerOptions,
     dynamic_port: u16,
-    servers: Mutex<Vec<NodeServer>>,
+    servers: Mutex<Servers>,
+}
+
+#[derive(Default)]
+struct Servers {
+    /// For all nodes.
+    given: Option<NodeServer>,
+    /// For those that are told its address.
+    free: Option<NodeServer>,
+    /// For dynamic ones.
+    dynamic: Option<NodeServer>,
 }
 
 impl Processes {
@@ -48,26 +59,62 @@ impl Processes {
         }
     }
 
-    /// Serves nodes on a listener from now on, instead of on a port that is found when the first node needs it.
+    /// Serves nodes on a listener from now on, dynamic ones too, instead of on ports that are found when the first node
+    /// needs one.
     ///
     /// # Errors
     /// The listener cannot be used, or there is no thread to be had.
     pub fn serve(&self, listener: TcpListener) -> io::Result<SocketAddr> {
-        self.shared.serve(&mut self.shared.servers(), listener)
+        let server = self.shared.start(listener)?;
+        let address = server.address();
+        self.shared.servers().given = Some(server);
+        Ok(address)
     }
 
     /// A dora node that is run by `launch`, with its arguments and its own environment; without one somebody else starts
-    /// it. `descriptor` is what [`dora_descriptor`](super::dora::outside::dora_descriptor) makes of the node's dataflow.
+    /// it. `descriptor` is what [`dora_descriptor`] makes of the node's dataflow. All that it sends comes through here.
     pub fn dora_node(
         &self,
         node: &Node,
         launch: Option<Launch>,
         descriptor: Arc<serde_json::Value>,
     ) -> Arc<dyn Outside> {
+        self.made(node, launch, descriptor, Direct::default())
+    }
+
+    /// The dora nodes of a dataflow, or of this machine's share of it, each with its launch as for
+    /// [`Processes::dora_node`]. Those of 1.x hand each other messages past this process where nobody here needs them:
+    /// taps do not see these. `read_elsewhere` says which outputs are needed beside the descriptor, on other machines.
+    pub fn dora_nodes(
+        &self,
+        descriptor: &Descriptor,
+        mut launches: BTreeMap<NodeId, Option<Launch>>,
+        read_elsewhere: &dyn Fn(&NodeId, &PortName) -> bool,
+    ) -> BTreeMap<NodeId, Arc<dyn Outside>> {
+        let ids = launches.keys().cloned().collect();
+        let mut direct = direct_plan(descriptor, &ids, read_elsewhere);
+        let for_nodes = Arc::new(dora_descriptor(descriptor));
+        let nodes = descriptor.nodes.iter().filter_map(|node| {
+            let launch = launches.remove(&node.id)?;
+            let direct = direct.remove(&node.id).unwrap_or_default();
+            let made = self.made(node, launch, for_nodes.clone(), direct);
+            Some((node.id.clone(), made))
+        });
+        nodes.collect()
+    }
+
+    fn made(
+        &self,
+        node: &Node,
+        launch: Option<Launch>,
+        descriptor: Arc<serde_json::Value>,
+        direct: Direct,
+    ) -> Arc<dyn Outside> {
         Arc::new(DoraNode::new(
             node,
             launch,
             descriptor,
+            direct,
             self.shared.registry.clone(),
             self.shared.clone(),
         ))
@@ -75,48 +122,45 @@ impl Processes {
 }
 
 impl Shared {
-    fn servers(&self) -> MutexGuard<'_, Vec<NodeServer>> {
+    fn servers(&self) -> MutexGuard<'_, Servers> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn serve(
-        &self,
-        servers: &mut Vec<NodeServer>,
-        listener: TcpListener,
-    ) -> io::Result<SocketAddr> {
-        let server = NodeServer::start(listener, self.registry.clone(), self.options)?;
-        let address = server.address();
-        servers.push(server);
-        Ok(address)
+    fn start(&self, listener: TcpListener) -> io::Result<NodeServer> {
+        NodeServer::start(listener, self.registry.clone(), self.options)
     }
 }
 
 impl Port for Shared {
     fn address(&self, dynamic: bool) -> Result<SocketAddr, String> {
         let mut servers = self.servers();
-        let mut known = servers.iter().map(NodeServer::address);
-        let wanted = match dynamic {
-            true => known.find(|address| address.port() == self.dynamic_port),
-            false => known.next(),
-        };
-        if let Some(address) = wanted {
-            return Ok(address);
+        if let Some(server) = &servers.given {
+            return Ok(server.address());
         }
-        let port = if dynamic { self.dynamic_port } else { 0 };
+        let (place, port) = match dynamic {
+            true => (&mut servers.dynamic, self.dynamic_port),
+            false => (&mut servers.free, 0),
+        };
+        if let Some(server) = place {
+            return Ok(server.address());
+        }
         let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        bound
-            .and_then(|listener| self.serve(&mut servers, listener))
+        let server = bound
+            .and_then(|listener| self.start(listener))
             .map_err(|error| match dynamic {
                 true => format!(
                     "port {port} of 127.0.0.1, on which dynamic nodes look for their dataflow, cannot be used: {error}; \
                      end what has it, such as another daemon, or set {DYNAMIC_PORT_VARIABLE} here and for the node"
                 ),
                 false => format!("no port of 127.0.0.1 for the node to connect to: {error}"),
-            })
+            })?;
+        Ok(place.insert(server).address())
     }
 
     fn dismiss(&self, dataflow: DataflowId, node: &NodeId) {
-        for server in &*self.servers() {
+        let servers = self.servers();
+        let all = [&servers.given, &servers.free, &servers.dynamic];
+        for server in all.into_iter().flatten() {
             server.dismiss(dataflow, node);
         }
     }

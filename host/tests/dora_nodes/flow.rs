@@ -11,13 +11,11 @@ use ::host::plugin::info::{ANY_PORT, KindInfo, PortInfo};
 use ::host::plugin::preflight::Isolation;
 use ::host::plugin::{Loader, LoaderOptions};
 use ::host::process::child;
-use ::host::process::dora::outside::dora_descriptor;
 use ::host::process::dora::sniff::Versions;
 use ::host::process::processes::Processes;
 use host_testing::{fixtures, fresh_dir};
 use plugin_abi::hosting::LogLine;
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::sync::mpsc::{Receiver, channel};
@@ -39,7 +37,6 @@ pub enum Is<'a> {
 
 /// A dataflow that runs.
 pub struct Flow {
-    pub id: DataflowId,
     pub log: Arc<Log>,
     processes: Processes,
     commands: tokio::sync::mpsc::Sender<Command>,
@@ -68,29 +65,31 @@ pub fn processes(versions: Versions) -> Processes {
 
 /// Starts a dataflow: its nodes that are not named in `dora` are plugins of the fixture.
 pub fn start(yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
-    start_in(processes(Versions::All), yaml, dora)
+    start_in(processes(Versions::All), yaml, dora, false)
 }
 
-pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)]) -> Flow {
+/// As [`start`]; `direct` lets 1.x nodes hand each other messages past this process.
+pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)], direct: bool) -> Flow {
     let folder = fresh_dir();
     let descriptor = descriptor(yaml, dora, folder.path());
-    let for_nodes = Arc::new(dora_descriptor(&descriptor));
     let plugin = loader().load(&fixtures::path("flow")).expect("a plugin");
     let infos = descriptor.nodes.iter();
     let infos = infos.map(|node| (node.id.clone(), plugin.info().clone()));
     let (kinds, _) = descriptor.select_kinds(&infos.collect());
+    let mut launches = BTreeMap::new();
+    for node in &descriptor.nodes {
+        if let Some((_, is)) = dora.iter().find(|(id, _)| *id == node.id.as_str()) {
+            launches.insert(node.id.clone(), launch(is, node, folder.path()));
+        }
+    }
+    let mut outside = processes.dora_nodes(&descriptor, launches, &|_, _| !direct);
     let mut chosen = BTreeMap::new();
     for node in &descriptor.nodes {
-        let of = dora.iter().find(|(id, _)| *id == node.id.as_str());
-        let entry = match of {
-            Some((_, is)) => {
-                let launch = launch(is, node, folder.path());
-                let outside = processes.dora_node(node, launch, for_nodes.clone());
-                Chosen {
-                    code: ChosenCode::Outside(outside, Default::default()),
-                    kind: any_kind(),
-                }
-            }
+        let entry = match outside.remove(&node.id) {
+            Some(outside) => Chosen {
+                code: ChosenCode::Outside(outside, Default::default()),
+                kind: any_kind(),
+            },
             None => Chosen {
                 code: ChosenCode::Plugin(plugin.clone()),
                 kind: kinds[&node.id].clone(),
@@ -116,7 +115,6 @@ fn run(processes: Processes, plan: &Plan, folder: tempfile::TempDir) -> Flow {
         let _ = tell.send(runtime.block_on(dataflow.run(receiver)));
     });
     Flow {
-        id,
         log,
         processes,
         commands,
@@ -160,6 +158,7 @@ fn launch(is: &Is<'_>, node: &Node, folder: &Path) -> Option<child::Launch> {
     args.extend(node.args.iter().map(Into::into));
     let program = python.program().to_owned();
     let mut launch = child::Launch::new(program, args, folder.to_owned());
+    launch.set("PYTHONUNBUFFERED", "1");
     for (name, value) in &node.env {
         launch.set(name, value);
     }

@@ -77,6 +77,7 @@ pub fn serve_on(listener: TcpListener, versions: Versions) -> Served {
         descriptor: serde_json::json!({"nodes": []}),
         dynamic: false,
         restarts: 0,
+        direct: Default::default(),
     };
     *host.0.launch.lock().unwrap_or_else(|it| it.into_inner()) = Some(launch.clone());
     let server = NodeServer::start(listener, Arc::new(host.clone()), options).expect("a server");
@@ -193,6 +194,8 @@ impl NodeEnd for TestHost {
     fn send(&self, output: &PortName, message: Message) {
         self.look(|seen| seen.sent.push((output.as_str().to_owned(), message)));
     }
+
+    fn sent_directly(&self, _: &PortName) {}
 
     fn has_room(&self) -> bool {
         true

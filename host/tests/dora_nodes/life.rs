@@ -126,8 +126,15 @@ for event in node:
 print("the end")
 "#;
 
+/// Tests of one process that need the port of dynamic nodes take turns.
+pub fn dynamic_port() -> std::sync::MutexGuard<'static, ()> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    TURN.lock().unwrap_or_else(|it| it.into_inner())
+}
+
 #[test]
 fn a_dynamic_node_finds_its_configuration() {
+    let _turn = dynamic_port();
     // The releases look at this port and no other.
     let Ok(listener) = std::net::TcpListener::bind("127.0.0.1:53291") else {
         eprintln!("skipped: port 53291 is taken");

@@ -7,6 +7,7 @@ mod flow;
 mod flows;
 mod host;
 mod life;
+mod lives;
 mod python;
 mod strangers;
 

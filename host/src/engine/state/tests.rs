@@ -11,6 +11,7 @@ fn plain() -> NodeSpec {
     NodeSpec {
         restart: Restart::default(),
         reads: false,
+        optional: false,
     }
 }
 
@@ -28,6 +29,7 @@ fn restarting(policy: RestartPolicy) -> NodeSpec {
             ..Restart::default()
         },
         reads: false,
+        optional: false,
     }
 }
 
@@ -440,6 +442,7 @@ fn with(
             window: window_ms.map(Duration::from_millis),
         },
         reads: false,
+        optional: false,
     }
 }
 
@@ -534,6 +537,42 @@ fn the_dataflow_ends_with_its_readers_when_that_was_asked_for() {
             (0, created(0), &[]),
             (0, created(1), &["made", "go 0", "go 1", "started"]),
             (1, ended(1, Ending::Finished), &["retire 1 finished"]),
+        ],
+    );
+}
+
+#[test]
+fn the_dataflow_does_not_go_on_for_optional_nodes_alone() {
+    let optional = || NodeSpec {
+        optional: true,
+        ..plain()
+    };
+    let nodes = [plain(), optional(), plain(), optional()];
+    script(
+        "one has ended before",
+        &nodes,
+        &[
+            (1, created(0), &[]),
+            (1, created(1), &[]),
+            (1, created(2), &[]),
+            (
+                1,
+                created(3),
+                &["made", "go 0", "go 1", "go 2", "go 3", "started"],
+            ),
+            (2, ended(0, Ending::Finished), &["retire 0 finished"]),
+            (3, ended(3, Ending::Finished), &["retire 3 finished"]),
+            (4, ended(2, failed()), &["retire 2 failed", "stop 1"]),
+            (5, ended(1, Ending::Stopped), &["retire 1 stopped", "over"]),
+        ],
+    );
+    script(
+        "there are no others",
+        &[optional(), optional()],
+        &[
+            (1, created(0), &[]),
+            (1, created(1), &["made", "go 0", "go 1", "started"]),
+            (2, ended(0, Ending::Finished), &["retire 0 finished"]),
         ],
     );
 }

@@ -47,6 +47,9 @@ pub trait NodeEnd: Send + Sync {
     /// The node sends. Without room for another message nothing is read from the node until [`Self::has_room`].
     fn send(&self, output: &PortName, message: Message);
 
+    /// The node has sent past this process.
+    fn sent_directly(&self, output: &PortName);
+
     /// Whether another message may come: readers with `backpressure` hold their sender by this.
     fn has_room(&self) -> bool;
 

@@ -5,6 +5,7 @@
 
 use crate::ids::{DataflowId, NodeId, PortName};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The variable that holds the configuration.
@@ -29,6 +30,8 @@ pub struct Launch {
     pub dynamic: bool,
     /// How often it has been started before.
     pub restarts: u32,
+    /// By output that the node may send past the daemon, if it is of 1.x: the inputs that must hear it.
+    pub direct: BTreeMap<PortName, Vec<(NodeId, PortName)>>,
 }
 
 /// An input as a node is told of it.
@@ -62,12 +65,29 @@ impl Launch {
         out
     }
 
+    fn routing(&self) -> Map<String, Value> {
+        let of_output = |output: &PortName| {
+            let readers = self.direct.get(output);
+            let ackers = readers.into_iter().flatten();
+            let ackers: Vec<_> = ackers
+                .map(|(node, input)| json!({"node_id": node.as_str(), "input_id": input.as_str()}))
+                .collect();
+            json!({"daemon_only": readers.is_none(), "required_ackers": ackers})
+        };
+        let outputs = self.outputs.iter();
+        outputs
+            .map(|output| (output.to_string(), of_output(output)))
+            .collect()
+    }
+
     fn fields(&self) -> Map<String, Value> {
         let inputs = self.inputs.iter().map(|it| {
             let input = json!({"source": it.source, "queue_size": it.queue});
             (it.input.as_str().to_owned(), input)
         });
         let outputs: Vec<_> = self.outputs.iter().map(PortName::as_str).collect();
+        // Without any, all outputs go through the daemon in every version.
+        let routing = (!self.direct.is_empty()).then(|| self.routing());
         let fields = json!({
             "dataflow_id": self.dataflow.to_string(),
             "node_id": self.node.as_str(),
@@ -76,7 +96,7 @@ impl Launch {
             "dynamic": self.dynamic,
             "write_events_to": null,
             "restart_count": self.restarts,
-            "output_routing": null,
+            "output_routing": routing,
         });
         match fields {
             Value::Object(fields) => fields,

@@ -6,25 +6,32 @@
 //! has sent; no process outlives its node. Absent: sockets (`server`), processes (`child`).
 
 mod descriptor;
+mod direct;
 mod instance;
 mod outgoing;
 mod registry;
+mod start;
 
 pub use descriptor::dora_descriptor;
+pub use direct::{Counter, Direct, plan as direct_plan};
 pub use registry::{Registry, Say};
 
-use super::launch::{Launch, LaunchInput, VARIABLE};
+use super::launch::{Launch, LaunchInput};
 use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
-use crate::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent};
+use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
 use crate::ids::{DataflowId, NodeId, PortName};
 use crate::logs::Stream;
-use crate::process::child::{Child, Exit, Hooks, Launch as Command};
-use crate::process::lines;
+use crate::process::child::{Child, Hooks, Launch as Command};
+use crate::process::lines::Lines;
+use crate::tail::Tail;
+
 use instance::{Instance, NotBegun};
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::node::Stop;
 use serde_json::Value;
+use start::{failed, is_frame, outcome, set_environment};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,6 +42,8 @@ pub const START: Duration = Duration::from_secs(300);
 const UNUSUAL: Duration = Duration::from_secs(15);
 /// How long a process that was refused may take to say so and end.
 const REFUSED: Duration = Duration::from_secs(5);
+/// Lines of standard error that are kept for the message about a failure.
+const LAST_WORDS: usize = 12;
 /// How long the connections of a process that has ended may stay: somebody else holds them.
 const DETACH: Duration = Duration::from_secs(5);
 /// What a process that has not stopped in time has between the request of the system and its force.
@@ -62,6 +71,7 @@ pub struct DoraNode {
     command: Option<Command>,
     /// What the node may read of its dataflow.
     descriptor: Arc<Value>,
+    direct: Direct,
     registry: Arc<Registry>,
     port: Arc<dyn Port>,
     start: Duration,
@@ -77,11 +87,12 @@ struct Current {
 
 impl DoraNode {
     /// A node that is run by `command`; without one somebody else starts it. `descriptor` is what
-    /// [`dora_descriptor`] makes.
+    /// [`dora_descriptor`] makes, `direct` what [`direct_plan`] does.
     pub fn new(
         node: &Node,
         command: Option<Command>,
         descriptor: Arc<Value>,
+        direct: Direct,
         registry: Arc<Registry>,
         port: Arc<dyn Port>,
     ) -> Self {
@@ -89,6 +100,7 @@ impl DoraNode {
             node: node.clone(),
             command,
             descriptor,
+            direct,
             registry,
             port,
             start: START,
@@ -97,7 +109,7 @@ impl DoraNode {
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.current)
     }
 
     fn launch(&self, end: &OutsideEnd) -> Result<Launch, String> {
@@ -119,6 +131,7 @@ impl DoraNode {
             descriptor: Value::clone(&self.descriptor),
             dynamic,
             restarts: end.restart_count(),
+            direct: self.direct.readers.clone(),
         })
     }
 
@@ -136,16 +149,17 @@ impl DoraNode {
         instance: &Arc<Instance>,
     ) -> Result<Arc<Child>, String> {
         let mut command = command.clone();
-        set_environment(&mut command, launch);
-        let (printing, ending) = (instance.clone(), instance.clone());
-        let port = self.port.clone();
-        let stdout_as = self.node.logs.stdout_as.clone();
+        set_environment(&mut command, launch, &self.direct);
+        let (ending, port) = (instance.clone(), self.port.clone());
+        let lines = Lines::new(instance.end.clone(), &self.node.logs);
+        let said = Arc::new(Mutex::new(Tail::new(LAST_WORDS)));
+        let last_words = said.clone();
         let hooks = Hooks {
             on_line: Box::new(move |stream, line| {
-                printing.end.log(&lines::read(stream, line).line());
-                if let (Stream::Stdout, Some(output)) = (stream, &stdout_as) {
-                    printing.send_line(output, line);
+                if stream == Stream::Stderr && !is_frame(line) {
+                    lock(&said).push(line);
                 }
+                lines.take(stream, line);
             }),
             on_exit: Box::new(move |exit| {
                 if !ending.wait_until_detached(DETACH) {
@@ -153,8 +167,8 @@ impl DoraNode {
                     port.dismiss(ending.end.dataflow(), ending.end.node());
                     ending.wait_until_detached(DETACH);
                 }
-                let result = outcome(&exit, ending.refusal());
-                ending.exited(result);
+                let (said, _) = lock(&last_words).clone().into_lines();
+                ending.exited(outcome(&exit, ending.refusal(), &said));
             }),
         };
         let child = Child::spawn(&command, hooks);
@@ -229,7 +243,7 @@ impl Outside for DoraNode {
             // The next instance sends on them.
             _ => Vec::new(),
         };
-        let instance = Instance::new(end, launch.dynamic, &closing);
+        let instance = Instance::new(end, launch.dynamic, &closing, self.direct.sent.clone());
         let instance = instance.map_err(|error| failed(format!("no thread: {error}")))?;
         {
             let mut current = self.current();
@@ -263,6 +277,24 @@ impl Outside for DoraNode {
         current.halted = true;
         if let Some(instance) = &current.instance {
             instance.halt();
+        }
+    }
+
+    fn is_optional(&self) -> bool {
+        self.command.is_none()
+    }
+
+    fn counts(&self) -> OutsideCounts {
+        let counted = |counters: &BTreeMap<PortName, Counter>| {
+            let counters = counters.iter();
+            counters
+                .map(|(name, count)| (name.to_string(), count.get()))
+                .collect()
+        };
+        OutsideCounts {
+            taken: counted(&self.direct.taken),
+            sent: counted(&self.direct.sent),
+            ..OutsideCounts::default()
         }
     }
 
@@ -325,50 +357,6 @@ impl Drop for DoraBody {
     }
 }
 
-/// What a node finds in its environment.
-fn set_environment(command: &mut Command, launch: &Launch) {
-    command.set(VARIABLE, launch.yaml());
-    // Lines are to come when they are printed.
-    command.set("PYTHONUNBUFFERED", "1");
-    // A 1.x node opens a session of its own. Its messages take the way through here: nobody is to find it, and it is to
-    // look for nobody.
-    command.set("DORA_ZENOH_MULTICAST", "off");
-    command.set("DORA_ZENOH_LISTEN", "tcp/127.0.0.1:0");
-    for other in [
-        "DORA_ZENOH_CONNECT",
-        "DORA_ZENOH_LISTEN_EXTRA",
-        "DORA_RUN_PARENT_PID",
-    ] {
-        command.unset(other);
-    }
-}
-
-/// How an instance ended whose process ended so.
-fn outcome(exit: &Exit, refusal: Option<String>) -> Result<(), NodeFailure> {
-    if let Some(text) = refusal {
-        return Err(failed(text));
-    }
-    if exit.success() {
-        return Ok(());
-    }
-    let mut causes = Vec::new();
-    if !exit.stderr.is_empty() {
-        causes.push(format!(
-            "the last it wrote to stderr:\n{}",
-            exit.stderr.join("\n")
-        ));
-    }
-    Err(NodeFailure {
-        causes,
-        ..failed(format!("its process ended with {exit}"))
-    })
-}
-
-fn failed(text: impl Into<String>) -> NodeFailure {
-    NodeFailure {
-        panicked: false,
-        text: text.into(),
-        causes: Vec::new(),
-        place: None,
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -115,7 +115,9 @@ impl NodeServer {
 
     /// Ends a node's connections: its process has ended, and another one may register.
     pub fn dismiss(&self, dataflow: DataflowId, node: &NodeId) {
-        if let Some(node) = lock(&self.shared.nodes).remove(&(dataflow, node.clone())) {
+        // Not under the table's lock, which a node takes under its own.
+        let node = lock(&self.shared.nodes).remove(&(dataflow, node.clone()));
+        if let Some(node) = node {
             node.dismiss();
         }
     }

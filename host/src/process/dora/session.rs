@@ -57,6 +57,8 @@ pub enum Action {
     Take,
     /// The node sends.
     Send(PortName, Message),
+    /// The node has sent past this process.
+    SentDirectly(PortName),
     /// These outputs send no more.
     CloseOutputs(Vec<PortName>),
     /// No output sends any more.
@@ -193,7 +195,7 @@ impl Session {
                 self.answer_drops(out);
             }
             // Its readers have it already.
-            NodeRequest::SentDirectly => {}
+            NodeRequest::SentDirectly { output } => out.push(Action::SentDirectly(output)),
             NodeRequest::CloseOutputs(outputs) => {
                 out.push(Action::CloseOutputs(outputs));
                 out.push(done());

@@ -306,11 +306,21 @@ fn launch() -> Launch {
             source: "dora/timer/millis/200".to_owned(),
             queue: 3,
         }],
-        outputs: vec!["out".parse().expect("a name")],
+        outputs: ["out", "direct"]
+            .map(|name| name.parse().expect("a name"))
+            .to_vec(),
         address: ([127, 0, 0, 1], 4711).into(),
         descriptor: serde_json::json!({"nodes": [], "name": "quote\" ä \u{85} : # {"}),
         dynamic: false,
         restarts: 2,
+        direct: [(
+            "direct".parse().expect("a name"),
+            vec![(
+                "reader".parse().expect("a name"),
+                "in".parse().expect("a name"),
+            )],
+        )]
+        .into(),
     }
 }
 
@@ -323,6 +333,15 @@ fn every_generation_reads_its_configuration() {
         serde_yaml::from_str(&yaml).expect("1.x reads it");
     assert_eq!((old.dataflow_id, new.dataflow_id), (FLOW, FLOW));
     assert_eq!(new.restart_count, 2);
+    let routing = new.output_routing.expect("a routing");
+    let routing: Vec<_> = routing
+        .iter()
+        .map(|(output, of)| (output.to_string(), of.daemon_only, of.required_ackers.len()))
+        .collect();
+    assert_eq!(
+        routing,
+        [("direct".to_owned(), false, 1), ("out".to_owned(), true, 0)]
+    );
     let old_input = old.run_config.inputs.values().next().expect("an input");
     let new_input = new.run_config.inputs.values().next().expect("an input");
     assert_eq!(

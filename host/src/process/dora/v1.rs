@@ -36,7 +36,9 @@ pub(super) fn decode(frame: &[u8]) -> Result<NodeRequest, Malformed> {
             metadata,
             data,
         } => NodeRequest::Send(sent(&output_id, metadata, data)?),
-        DaemonRequest::OutputSent { .. } => NodeRequest::SentDirectly,
+        DaemonRequest::OutputSent { output_id, .. } => NodeRequest::SentDirectly {
+            output: port(output_id.as_ref())?,
+        },
         DaemonRequest::CloseOutputs(ids) => {
             let ports = ids.iter().map(|id| port(id.as_ref()));
             NodeRequest::CloseOutputs(ports.collect::<Result<_, _>>()?)

@@ -32,7 +32,10 @@ pub enum NodeRequest {
     /// It sends. No reply.
     Send(Sent),
     /// It has sent past the daemon. No reply.
-    SentDirectly,
+    SentDirectly {
+        /// The output.
+        output: PortName,
+    },
     /// These outputs send no more.
     CloseOutputs(Vec<PortName>),
     /// No output sends any more.

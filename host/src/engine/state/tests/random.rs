@@ -303,6 +303,7 @@ fn spec(random: &mut fastrand::Rng) -> NodeSpec {
             window: random.bool().then(|| ms(random, 10_000)),
         },
         reads: random.bool(),
+        optional: false,
     }
 }
 

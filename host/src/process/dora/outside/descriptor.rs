@@ -36,3 +36,43 @@ fn node(node: &Node) -> Value {
     }
     Value::Object(fields)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_generation_reads_the_descriptor() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("dataflow.yml");
+        let yaml = "
+nodes:
+  - id: a
+    name: Ä
+    path: a.py
+    args: x
+    env: {A: b}
+    process: own
+    outputs: [out]
+    send_stdout_as: lines
+    restart_policy: always
+    inputs:
+      tick: dora/timer/millis/20
+      waits: {source: b/out, queue_policy: backpressure}
+  - id: b
+    path: dynamic
+    outputs: [out]
+";
+        std::fs::write(&file, yaml).expect("it can be written");
+        let descriptor = Descriptor::read(&file).expect("a descriptor");
+        let value = dora_descriptor(&descriptor);
+        let text = value.to_string();
+        let old: dora_message_v0::descriptor::Descriptor =
+            serde_yaml::from_str(&text).expect("0.x reads it");
+        let new: dora_message::descriptor::Descriptor =
+            serde_yaml::from_str(&text).expect("1.x reads it");
+        assert_eq!((old.nodes.len(), new.nodes.len()), (2, 2));
+        assert_eq!(new.nodes[0].outputs.len(), 2);
+        assert_eq!(new.nodes[1].path.as_deref(), Some("dynamic"));
+    }
+}

@@ -7,12 +7,13 @@
 use super::super::host::{NodeEnd, Taken, Wake};
 use super::super::session::BATCH;
 use super::super::words::NodeEvent;
+use super::direct::Counter;
 use super::outgoing::Outgoing;
 use crate::engine::OutsideEnd;
 use crate::ids::PortName;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,6 +30,8 @@ pub struct Instance {
     closing: Vec<u32>,
     inputs: Vec<PortName>,
     outputs: HashMap<PortName, u32>,
+    /// What it sends past this process.
+    direct: BTreeMap<PortName, Counter>,
     state: Mutex<State>,
     changed: Condvar,
     outgoing: Arc<Outgoing>,
@@ -77,7 +80,12 @@ impl Instance {
     ///
     /// # Errors
     /// There is no thread to be had.
-    pub fn new(end: OutsideEnd, dynamic: bool, closing: &[PortName]) -> io::Result<Arc<Self>> {
+    pub fn new(
+        end: OutsideEnd,
+        dynamic: bool,
+        closing: &[PortName],
+        direct: BTreeMap<PortName, Counter>,
+    ) -> io::Result<Arc<Self>> {
         let names = |names: &[String]| {
             let names = names.iter().filter_map(|name| name.parse().ok());
             names.collect::<Vec<PortName>>()
@@ -87,6 +95,7 @@ impl Instance {
         Ok(Arc::new(Self {
             inputs: names(end.inputs()),
             closing: closing.collect(),
+            direct,
             outputs,
             dynamic,
             state: Mutex::default(),
@@ -258,16 +267,6 @@ impl Instance {
         self.outgoing.close();
     }
 
-    /// Sends a line that the process has printed. Waits for readers, as whoever prints does.
-    pub fn send_line(&self, output: &PortName, line: &str) {
-        if let Some(output) = self.output(output)
-            // Without memory for a line there is nothing better to do than to leave it out.
-            && let Ok(message) = Message::from_text(self.end.now(), line, &[])
-        {
-            self.end.send(output, message);
-        }
-    }
-
     /// A process says that it is this node.
     ///
     /// # Errors
@@ -387,12 +386,20 @@ impl NodeEnd for Instance {
         }
     }
 
+    fn sent_directly(&self, output: &PortName) {
+        if let Some(counter) = self.direct.get(output) {
+            counter.add();
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.outgoing.has_room()
     }
 
     fn close_outputs(&self, outputs: &[PortName]) {
-        for output in outputs.iter().filter_map(|name| self.output(name)) {
+        let outputs = outputs.iter().filter_map(|name| self.output(name));
+        // Every node closes all of its outputs when it ends.
+        for output in outputs.filter(|output| self.closing.contains(output)) {
             self.outgoing.close_output(output);
         }
     }

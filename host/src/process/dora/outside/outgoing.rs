@@ -1,5 +1,5 @@
 //! What a node sends, on its way into the engine: readers with `backpressure` hold a thread of the node's own here, and
-//! never that of the server.
+//! never that of the server; what nobody waits for goes on at once.
 //!
 //! Invariant: the order is kept, the end comes last, and at most [`CAPACITY`] messages wait. Absent: encodings.
 
@@ -16,6 +16,7 @@ const CAPACITY: usize = 8;
 
 /// The way into the engine. Any thread; never waits.
 pub struct Outgoing {
+    end: OutsideEnd,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -24,6 +25,8 @@ pub struct Outgoing {
 struct Queue {
     items: VecDeque<Item>,
     wake: Option<Wake>,
+    /// The thread sends one.
+    busy: bool,
     closed: bool,
 }
 
@@ -36,20 +39,23 @@ enum Item {
 impl Outgoing {
     /// Starts the thread, which ends after the end, or when this is closed.
     pub fn start(end: OutsideEnd) -> io::Result<Arc<Self>> {
+        let name = format!("out-{}", end.node());
         let outgoing = Arc::new(Self {
+            end,
             queue: Mutex::default(),
             changed: Condvar::new(),
         });
         let own = outgoing.clone();
         std::thread::Builder::new()
-            .name(format!("out-{}", end.node()))
-            .spawn(move || own.run(&end))?;
+            .name(name)
+            .spawn(move || own.run())?;
         Ok(outgoing)
     }
 
-    fn run(&self, end: &OutsideEnd) {
+    fn run(&self) {
         loop {
             let mut queue = self.queue();
+            queue.busy = false;
             let (item, room) = loop {
                 let full = queue.is_full();
                 match queue.items.pop_front() {
@@ -64,14 +70,12 @@ impl Outgoing {
             if room && let Some(wake) = &queue.wake {
                 wake.wake();
             }
+            queue.busy = true;
             drop(queue);
             match item {
-                // It is refused once the node is to stop, which is as good as sent.
-                Item::Send(output, message) => {
-                    let _ = end.send(output, message);
-                }
-                Item::Close(output) => end.close_output(output),
-                Item::End(result) => return end.ended(result),
+                Item::Send(output, message) => self.pass(output, message),
+                Item::Close(output) => self.end.close_output(output),
+                Item::End(result) => return self.end.ended(result),
             }
         }
     }
@@ -81,9 +85,22 @@ impl Outgoing {
         self.queue().wake = Some(wake);
     }
 
-    /// A message.
+    /// A message. Always from the same thread.
     pub fn send(&self, output: u32, message: Message) {
-        self.put(Item::Send(output, message));
+        let idle = {
+            let queue = self.queue();
+            queue.items.is_empty() && !queue.busy
+        };
+        if idle && !self.end.may_wait(output) {
+            self.pass(output, message);
+        } else {
+            self.put(Item::Send(output, message));
+        }
+    }
+
+    fn pass(&self, output: u32, message: Message) {
+        // It is refused once the node is to stop, which is as good as sent.
+        let _ = self.end.send(output, message);
     }
 
     /// Nothing more comes on an output.

@@ -125,6 +125,7 @@ impl Node {
             }
             Action::Take => self.look(state, more),
             Action::Send(output, message) => self.end.send(&output, message),
+            Action::SentDirectly(output) => self.end.sent_directly(&output),
             Action::CloseOutputs(outputs) => self.end.close_outputs(&outputs),
             Action::OutputsDone => self.end.outputs_done(),
             Action::EventsDropped => self.end.events_dropped(),

@@ -97,6 +97,8 @@ impl NodeEnd for Host {
         });
     }
 
+    fn sent_directly(&self, _: &PortName) {}
+
     fn has_room(&self) -> bool {
         self.with(|inner| inner.room > 0)
     }
