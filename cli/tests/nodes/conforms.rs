@@ -1,0 +1,72 @@
+//! What every place does alike: messages of all types and sizes, order, queues and their policies.
+
+use crate::dataflow::{Dataflow, Running};
+use crate::place::{ALL, Place, each};
+use host_testing::fixtures;
+
+#[test]
+fn all_messages_arrive_in_order() {
+    each(&ALL, |place| {
+        let mut dataflow = Dataflow::new(place, "relay", &[]);
+        dataflow.source = "count: 300, burst: 3";
+        let ended = dataflow.run().exits(0);
+        assert_eq!(ended.checked("checker"), (300, 0), "{place}");
+        for node in ["source", "subject", "checker"] {
+            let is_shared_row = place == Place::Shared && node == "subject";
+            assert!(
+                is_shared_row || ended.run().stderr.contains("  300"),
+                "{place}"
+            );
+        }
+        ended.row("subject", "finished").row("checker", "finished");
+    });
+}
+
+#[test]
+fn a_slow_reader_with_backpressure_loses_nothing() {
+    each(&ALL, |place| {
+        let mut dataflow = Dataflow::new(place, "slow", &[("micros", "500")]);
+        dataflow.source = "count: 400, burst: 200";
+        dataflow.input = "queue_size: 2, queue_policy: backpressure";
+        let ended = dataflow.run().exits(0);
+        assert_eq!(ended.checked("checker"), (400, 0), "{place}");
+    });
+}
+
+#[test]
+fn a_queue_of_one_drops_the_oldest_and_the_newest_arrives() {
+    each(&ALL, |place| {
+        let mut dataflow = Dataflow::new(place, "slow", &[("micros", "20000")]);
+        dataflow.source = "count: 100, burst: 100";
+        dataflow.input = "queue_size: 1";
+        let ended = dataflow.run().exits(0);
+        let (received, missing) = ended.checked("checker");
+        // Only numbers before the last one that came are counted as missing.
+        assert_eq!(received + missing, 100, "{place}: {}", ended.run());
+        assert!(missing > 0, "{place}: {}", ended.run());
+    });
+}
+
+#[test]
+fn arrays_of_all_types_and_sizes_come_back_as_they_were() {
+    let gallery = fixtures::path("other-arrow").display().to_string();
+    each(&ALL, |place| {
+        // Frames of dora 1.x have an end, and a message is not all that is in them.
+        let largest = match place {
+            Place::Dora(release) if release.starts_with('1') => (56 << 20) - 1024,
+            _ => 64 << 20,
+        };
+        let waits = "queue_size: 2, queue_policy: backpressure";
+        let text = format!(
+            "nodes:\n  - id: gallery\n    path: '{gallery}'\n    kind: gallery\n    config: {{largest: {largest}}}\n    \
+             inputs: {{next: dora/timer/millis/2}}\n    outputs: [out]\n  - id: subject\n{}    inputs: {{in: {{source: \
+             gallery/out, {waits}}}}}\n    outputs: [out]\n  - id: visitor\n    path: '{gallery}'\n    kind: visitor\n    \
+             config: {{largest: {largest}}}\n    inputs: {{in: {{source: subject/out, {waits}}}}}\n",
+            place.node("relay", &[], &[])
+        );
+        Running::of(|_| text.clone(), &[])
+            .end()
+            .exits(0)
+            .says("right, all");
+    });
+}
