@@ -155,7 +155,7 @@ impl Running {
 
     /// The processes of the node in the middle.
     #[cfg(target_os = "linux")]
-    pub fn processes(&self) -> Vec<u32> {
+    pub fn subjects(&self) -> Vec<u32> {
         with_variable("OF_SUBJECT", &mark(self.folder.path()))
     }
 
