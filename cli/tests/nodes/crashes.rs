@@ -1,7 +1,7 @@
 //! Processes that crash: the nodes in them end with the reason, all others go on, nothing is left behind.
 
 use crate::DEADLINE;
-use crate::dataflow::{Dataflow, Ended, Running};
+use crate::dataflow::{Dataflow, Ended};
 use crate::place::{ALL, HOSTED, Place, each};
 use host_testing::{run, wait_until};
 use std::process::Command;
@@ -86,21 +86,22 @@ fn a_node_of_dora_that_crashes_is_named_with_its_signal() {
     });
 }
 
-/// Goes on until the node in the middle is in the midst of it.
-fn under_way(dataflow: &Dataflow<'_>) -> Running {
-    let running = dataflow.start();
-    running.says("subject", "on_input");
-    running
-}
-
 #[test]
 fn a_process_that_is_killed_is_told_in_a_line_and_leaves_nothing() {
     let places: Vec<Place> = ALL.into_iter().filter(|it| *it != Place::Daemon).collect();
     let source = format!("count: 1000000, bytes: {BYTES}");
     each(&places, |place| {
         let mut dataflow = Dataflow::new(place, "inspect", &[]);
-        (dataflow.source, dataflow.tick) = (&source, 10);
-        let running = under_way(&dataflow);
+        // Memory that a node of dora 0.x has not told of yet stays when it is killed: it is to be between two messages.
+        (dataflow.source, dataflow.tick) = (&source, 1000);
+        let running = dataflow.start();
+        running.says(
+            "subject",
+            match place.is_dora() {
+                true => "passed on",
+                false => "on_input",
+            },
+        );
         let processes = running.subjects();
         assert!(!processes.is_empty(), "{place}");
         kill(&processes);
