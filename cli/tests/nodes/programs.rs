@@ -190,7 +190,8 @@ fn other_version(mut bytes: Vec<u8>) -> Vec<u8> {
         .position(|window| window == magic)
     {
         at += found + magic.len();
-        bytes[at] ^= 0x40;
+        // Behind the size of the record.
+        bytes[at + 4] ^= 1;
     }
     bytes
 }
