@@ -1,7 +1,7 @@
 //! Where the node in the middle runs. Each place has the same kinds under the same names.
 
 use host_testing::fixtures;
-use host_testing::python::Python;
+use host_testing::python::{Python, node_script};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ impl Place {
             Place::Own => of_plugin(fixtures::path("flow")) + "    process: own\n",
             Place::Shared => of_plugin(fixtures::path("flow")) + "    process: work\n",
             Place::Executable => of_plugin(fixtures::executable("flow-node")),
-            Place::Dora(_) => format!("    path: '{}'\n", script().display()),
+            Place::Dora(_) => format!("    path: '{}'\n", node_script().display()),
         }
     }
 
@@ -132,11 +132,6 @@ pub fn each(places: &[Place], test: impl Fn(Place)) {
             test(*place);
         }
     }
-}
-
-/// The node of dora.
-pub fn script() -> PathBuf {
-    host_testing::repo_root().join("host/testing/fixtures/dora/node.py")
 }
 
 /// An environment with this release; looked for once.

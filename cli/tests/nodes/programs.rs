@@ -1,7 +1,7 @@
 //! Programs that cannot be a node: each is refused with what is wrong, where, and what to do.
 
 use crate::dataflow::{Ended, Running};
-use crate::place::script;
+use host_testing::python::node_script;
 use host_testing::{fixtures, fresh_dir};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -251,7 +251,7 @@ fn arguments_variables_and_the_folder_reach_a_program() {
 fn python_that_is_not_there_is_said_with_where_it_was_looked_for() {
     let keys = format!(
         "    path: '{}'\n    env: {{PATH: /nowhere, VIRTUAL_ENV: /no/venv}}\n",
-        script().display()
+        node_script().display()
     );
     refused(
         node_of(&[], &keys, &[]),

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 
 /// Where a node of dora finds how to reach its runtime.
 const VARIABLE: &str = "DORA_NODE_CONFIG";
+/// The script of the fixtures: a node of dora that does what the kinds of `flow` do, as its variables say.
+pub fn node_script() -> PathBuf {
+    crate::repo_root().join("host/testing/fixtures/dora/node.py")
+}
+
 /// How long a package may take to come.
 const INSTALL: Duration = Duration::from_secs(180);
 
