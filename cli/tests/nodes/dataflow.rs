@@ -209,6 +209,18 @@ impl Ended {
         self
     }
 
+    /// What the summary has counted of a node: messages in, out, and dropped.
+    pub fn counts(&self, node: &str) -> [u64; 3] {
+        let mut rows = self.run.stderr.lines().filter_map(|line| {
+            let rest = line.strip_prefix(&format!("  {node} "))?;
+            let mut last = rest.split_whitespace().rev().map(|word| word.parse().ok());
+            let (dropped, out, into) = (last.next()??, last.next()??, last.next()??);
+            Some([into, out, dropped])
+        });
+        rows.next()
+            .unwrap_or_else(|| panic!("{node} has no row: {}", self.run))
+    }
+
     /// How many messages a checker says it has received, and how many numbers were missing among them.
     pub fn checked(&self, node: &str) -> (u64, u64) {
         let lines = self.run.stdout.lines().chain(self.run.stderr.lines());

@@ -247,6 +247,22 @@ fn arguments_variables_and_the_folder_reach_a_program() {
         .says(&format!("node: in {}\n", path.display()));
 }
 
+/// A bare name leads to what lies beside the descriptor first, then to what is on PATH.
+#[cfg(unix)]
+#[test]
+fn a_bare_name_is_found_beside_the_descriptor_and_on_path() {
+    let beside = [("eye.sh", "#!/bin/sh\necho beside\n")];
+    node_of(&beside, "    path: eye.sh\n", &[]).says("node: beside");
+    // Every system has this one on PATH, and it is no node.
+    node_of(&[], "    path: echo\n    args: from PATH\n", &[])
+        .exits(1)
+        .says("node: from PATH");
+    let both = [("echo", "#!/bin/sh\necho beside\n")];
+    let folder = folder(&both);
+    make_executable(&folder.path().join("echo"));
+    node_in(folder, "    path: echo\n", &[]).says("node: beside");
+}
+
 #[test]
 fn python_that_is_not_there_is_said_with_where_it_was_looked_for() {
     let keys = format!(
