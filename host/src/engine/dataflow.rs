@@ -187,7 +187,7 @@ impl Dataflow {
         self.order(node, Order::Go);
     }
 
-    fn order(&self, node: NodeIndex, order: Order) {
+    pub(super) fn order(&self, node: NodeIndex, order: Order) {
         let Some(running) = self.nodes.get(node) else {
             return;
         };
@@ -196,7 +196,7 @@ impl Dataflow {
         }
     }
 
-    fn create(&self, node: NodeIndex, restart_count: u32) {
+    pub(super) fn create(&self, node: NodeIndex, restart_count: u32) {
         if let Some(running) = self.nodes.get(node) {
             // Here and not on the node's thread, so that a stop that follows is not undone.
             running.shared.let_send(restart_count);
@@ -204,7 +204,7 @@ impl Dataflow {
         self.order(node, Order::Create { restart_count });
     }
 
-    fn stop(&self, node: NodeIndex) {
+    pub(super) fn stop(&self, node: NodeIndex) {
         if let Some(running) = self.nodes.get(node) {
             // Before the order, so that a callback that waits for a reader ends and takes it.
             running.shared.stop_sending();
@@ -215,7 +215,7 @@ impl Dataflow {
         self.order(node, Order::Stop);
     }
 
-    fn start_timers(&mut self) {
+    pub(super) fn start_timers(&mut self) {
         match Timers::start(std::mem::take(&mut self.timer_routes), self.clock.clone()) {
             Ok(timers) => self.timers = Some(timers),
             Err(error) => self
@@ -247,20 +247,28 @@ impl Dataflow {
         let Some(running) = self.nodes.get_mut(node) else {
             return;
         };
-        running.shared.stop_sending();
         let level = if ending.is_failure() { 1 } else { 4 };
         self.log
             .engine(level, Some(&running.shared.id), &ending.to_string());
-        running.ending = Some(ending.clone());
+        self.retire_quietly(node, ending.clone());
+        self.tell_of(node, NodeProgress::Ended(ending));
+    }
+
+    /// Without a word in the log.
+    pub(super) fn retire_quietly(&mut self, node: NodeIndex, ending: Ending) {
+        let Some(running) = self.nodes.get_mut(node) else {
+            return;
+        };
+        running.shared.stop_sending();
         running.cut_off(&self.workers);
         if let Some(outside) = &running.outside {
             outside.stop();
             outside.retire(&ending);
         }
-        self.tell_of(node, NodeProgress::Ended(ending));
+        running.ending = Some(ending);
     }
 
-    fn finish(mut self) -> Report {
+    pub(super) fn finish(mut self) -> Report {
         let timers = self.timers.as_mut().map_or_else(Vec::new, |timers| {
             timers.stop();
             timers.reports()
@@ -370,7 +378,7 @@ impl Running {
         }
     }
 }
-fn event_of(told: Told) -> Event {
+pub(super) fn event_of(told: Told) -> Event {
     match told {
         Told::Created { node } => Event::Created(node),
         Told::Ended {

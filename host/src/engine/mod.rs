@@ -7,6 +7,7 @@
 mod clock;
 mod code;
 mod dataflow;
+mod driven;
 mod inline;
 mod mailbox;
 mod outside;
@@ -24,9 +25,12 @@ mod worker;
 
 pub use clock::Clock;
 pub use dataflow::Dataflow;
+pub use driven::{Drive, Driven};
 pub use mailbox::{InputCount, OnTaken, Taken};
 pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
-pub use plan::{Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, RemoteInputs};
+pub use plan::{
+    Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, PlannedCode, RemoteInputs,
+};
 pub use progress::{NodeProgress, Progress, Watcher};
 pub use remote::{Outlet, OutletPushed, RemoteInput};
 pub use report::{NodeReport, Report, TimerReport};

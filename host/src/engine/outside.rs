@@ -36,6 +36,10 @@ pub trait Outside: Send + Sync + fmt::Debug {
     /// waits.
     fn retire(&self, ending: &Ending);
 
+    /// Whether somebody reads an output now: where nobody does, what is sent need not leave the node's process. Called
+    /// once before the first instance, then at changes. Never waits.
+    fn wanted(&self, _output: u32, _wanted: bool) {}
+
     /// What the engine has not seen of its messages. Asked when the dataflow is over.
     fn counts(&self) -> OutsideCounts {
         OutsideCounts::default()

@@ -33,6 +33,17 @@ pub struct Route {
     unsent: Arc<AtomicU64>,
     /// Ways out that keep their messages while the route is held.
     kept: Mutex<Vec<Arc<Kept>>>,
+    /// Who is told whether there are readers.
+    watcher: Mutex<Option<Watcher>>,
+}
+
+/// Hears whether a route has readers.
+struct Watcher(Box<dyn Fn(bool) + Send>);
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -133,6 +144,23 @@ impl Route {
         }
     }
 
+    /// Tells somebody whether there are readers: now, and when that has changed.
+    pub fn watch(&self, watcher: impl Fn(bool) + Send + 'static) {
+        *self.watcher() = Some(Watcher(Box::new(watcher)));
+        self.readers_changed();
+    }
+
+    fn watcher(&self) -> MutexGuard<'_, Option<Watcher>> {
+        self.watcher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Under the lock, so that the last one told is the last that holds.
+    fn readers_changed(&self) {
+        if let Some(Watcher(tell)) = &*self.watcher() {
+            tell(!self.table.load().readers.is_empty());
+        }
+    }
+
     /// Adds a reader unless the source has ended.
     fn add(&self, reader: &Reader) -> bool {
         let before = self.table.rcu(|table| {
@@ -142,6 +170,7 @@ impl Route {
             }
             table
         });
+        self.readers_changed();
         before.phase != Phase::Closed
     }
 
@@ -286,6 +315,7 @@ impl Route {
                 phase: table.phase,
             }
         });
+        self.readers_changed();
     }
 }
 

@@ -118,6 +118,13 @@ impl Dataflow {
             self.log.clone(),
             self.patience,
         );
+        if let PlannedCode::Outside(outside) = &planned.code {
+            for (index, output) in shared.outputs.iter().enumerate() {
+                let outside = outside.clone();
+                let tell = move |wanted| outside.wanted(index as u32, wanted);
+                output.route.watch(tell);
+            }
+        }
         let inputs = planned.inputs.iter();
         let spec = SeatSpec {
             node: index,

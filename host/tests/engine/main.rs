@@ -8,6 +8,7 @@ mod harness;
 mod hygiene;
 mod inputs;
 mod many;
+mod outside;
 mod queues;
 mod remote;
 mod restarts;

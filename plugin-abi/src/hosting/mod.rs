@@ -76,6 +76,18 @@ pub struct NodeFailure {
     pub place: Option<(String, u32)>,
 }
 
+impl NodeFailure {
+    /// A failure that is no panic, in one sentence.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            panicked: false,
+            text: text.into(),
+            causes: Vec::new(),
+            place: None,
+        }
+    }
+}
+
 impl std::fmt::Display for NodeFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.panicked {
