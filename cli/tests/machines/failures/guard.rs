@@ -112,6 +112,10 @@ fn a_run_whose_worker_dies_leaves_nothing_and_says_how() {
             "error: the worker was killed by SIG{name}; every process of its nodes has been ended\n"
         );
         assert!(run.stderr.ends_with(&line), "{run}");
+        let crashed = run
+            .stderr
+            .contains("crashed: SIGABRT in thread dora\n   0: ");
+        assert_eq!(crashed, name == "ABRT", "{run}");
     }
 }
 
