@@ -166,3 +166,22 @@ fn libraries_stay_behind_their_one_module() {
         assert_eq!(outside, [""; 0], "{library} belongs to {module}");
     }
 }
+
+/// It must not crash of what the worker crashes of.
+#[test]
+fn the_guard_knows_the_system_and_nothing_else() {
+    let inside = ["crate::guard", "crate::sys"];
+    let others: Vec<_> = naming(&host().join("guard"), &["crate::"])
+        .into_iter()
+        .filter(|fault| {
+            let (file, line) = fault.rsplit_once(": ").map_or(("", ""), |(place, _)| {
+                place.rsplit_once(':').unwrap_or(("", ""))
+            });
+            let text = fs::read_to_string(file).expect("text");
+            let number: usize = line.parse().expect("a number");
+            let line = text.lines().nth(number - 1).unwrap_or_default();
+            !inside.iter().any(|name| line.contains(name))
+        })
+        .collect();
+    assert_eq!(others, [""; 0]);
+}

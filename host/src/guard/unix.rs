@@ -7,6 +7,7 @@ use super::streak::Streak;
 use super::{DEATHS, Death, GUARD, Rules};
 use crate::sys::{descendants, ending, fork, leftovers};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
+use std::ffi::CStr;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
@@ -47,11 +48,13 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
             fork::Side::Child => {
                 drop(ours);
                 held.release();
+                name(c"dora");
                 GUARD.store(guard, Ordering::Relaxed);
                 return Way::begin(its);
             }
             fork::Side::Parent(worker) => {
                 drop(its);
+                name(c"dora-guard");
                 let mut watch = Watch::new(worker, ours, held)?;
                 let end = watch.until_its_end()?;
                 after(end, &mut watch, rules, &mut streak, tell);
@@ -59,6 +62,17 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
             }
         }
     }
+}
+
+/// For people who look at the list of processes.
+fn name(name: &CStr) {
+    #[cfg(target_os = "linux")]
+    {
+        // The old name is as good.
+        let _ = rustix::thread::set_name(name);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = name;
 }
 
 /// A worker, as the guard sees it.
@@ -75,11 +89,6 @@ impl Watch {
     fn new(worker: Pid, way: UnixStream, held: fork::Held) -> io::Result<Self> {
         // A worker that does not read must not stop the guard.
         way.set_nonblocking(true)?;
-        #[cfg(target_os = "linux")]
-        {
-            // For people who look at the list of processes.
-            let _ = rustix::thread::set_name(c"dora-guard");
-        }
         Ok(Self {
             worker,
             way,

@@ -3,7 +3,7 @@
 //! Absent: a second process, and with it a new worker after a death.
 
 use super::{Death, Rules};
-use crate::sys::together;
+use crate::sys::{crash, together};
 use std::io;
 
 /// There is no guard to speak to.
@@ -15,5 +15,7 @@ impl Way {
 }
 
 pub(super) fn enter(_: Rules, _: &dyn Fn(&Death)) -> io::Result<Way> {
+    // As on Unix.
+    let _ = crash::report();
     together::end_together().map(|()| Way)
 }

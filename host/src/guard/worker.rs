@@ -2,7 +2,7 @@
 
 use super::unix::LEAVING;
 use super::{CLEANUPS, HANDLED, REQUESTS};
-use crate::sys::{descendants, ending, family};
+use crate::sys::{crash, descendants, ending, family};
 use rustix::process::{Signal, getpid, kill_process, setpgid};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -37,6 +37,8 @@ impl Way {
             // Stopped, it could not notice that the guard has died. The guard's one thread lives as long as the guard.
             rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
         }
+        // Where libraries of other people run, it is good to know which one it was. Without handlers it dies as well.
+        let _ = crash::report();
         let reading = way.try_clone()?;
         reading.set_read_timeout(Some(LOOK))?;
         thread::Builder::new()

@@ -66,6 +66,9 @@ const PLUGIN: [(&str, &str); 7] = [
     ("src/node.rs", include_str!("plugin/node.rs.in")),
 ];
 
+/// What the executable needs of plugin-abi.
+const FEATURES: &str = r#"features = ["executable"]"#;
+
 /// Types that `src/node.rs` of the template names: the node cannot be called so.
 const TAKEN: [&str; 14] = [
     "Config",
@@ -121,12 +124,15 @@ impl PluginAbi {
     /// The value of the dependency in the `Cargo.toml` of a crate in `folder`.
     fn dependency(&self, folder: &Path) -> String {
         match self {
-            Self::Version(version) => toml_text(version),
+            Self::Version(version) => {
+                let version = toml_text(version);
+                format!("{{ version = {version}, {FEATURES} }}")
+            }
             Self::Folder(crate_folder) => {
                 let path = relative_within(folder, crate_folder);
                 // Forward slashes work everywhere, and need no escape.
                 let path = path.to_string_lossy().replace('\\', "/");
-                format!("{{ path = {} }}", toml_text(&path))
+                format!("{{ path = {}, {FEATURES} }}", toml_text(&path))
             }
         }
     }

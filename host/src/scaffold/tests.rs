@@ -27,7 +27,8 @@ fn every_word_of_the_templates_is_filled_in_and_the_dataflow_is_valid() {
     let node = fs::read_to_string(at.join("src/node.rs")).expect("text");
     assert!(node.contains("impl Node for MyNode {"), "{node}");
     let manifest = fs::read_to_string(at.join("Cargo.toml")).expect("text");
-    assert!(manifest.contains("\nplugin-abi = \"0.7\"\n"), "{manifest}");
+    let dependency = "\nplugin-abi = { version = \"0.7\", features = [\"executable\"] }\n";
+    assert!(manifest.contains(dependency), "{manifest}");
 }
 
 #[test]
@@ -79,9 +80,12 @@ fn the_dependency_is_a_version_or_a_path() {
     assert_eq!(PluginAbi::built_from(&root), version());
 
     let inside = found.dependency(&root.join("examples/x"));
-    assert_eq!(inside, "{ path = \"../../plugin-abi\" }");
+    assert_eq!(
+        inside,
+        format!("{{ path = \"../../plugin-abi\", {FEATURES} }}")
+    );
     let outside = found.dependency(Path::new("/elsewhere"));
     let path = abi.to_string_lossy().replace('\\', "/");
-    assert_eq!(outside, format!("{{ path = \"{path}\" }}"));
+    assert_eq!(outside, format!("{{ path = \"{path}\", {FEATURES} }}"));
     assert_eq!(toml_text("a\"b\\c\n"), r#""a\"b\\c\u000A""#);
 }

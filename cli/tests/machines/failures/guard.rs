@@ -6,6 +6,7 @@
 use crate::cluster::{Cluster, DEADLINE, example};
 use host_testing::fixtures::{self, Profile};
 use host_testing::{Background, wait_until};
+use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -111,6 +112,10 @@ fn a_run_whose_worker_dies_leaves_nothing_and_says_how() {
             "error: the worker was killed by SIG{name}; every process of its nodes has been ended\n"
         );
         assert!(run.stderr.ends_with(&line), "{run}");
+        let crashed = run
+            .stderr
+            .contains("crashed: SIGABRT in thread dora\n   0: ");
+        assert_eq!(crashed, name == "ABRT", "{run}");
     }
 }
 
@@ -217,4 +222,60 @@ fn a_daemon_whose_worker_dies_has_another_one() {
     let run = cluster.take_daemon("A").end(DEADLINE);
     let status = run.status.expect("it has ended");
     assert_eq!((status.code(), status.signal()), (Some(143), None), "{run}");
+}
+
+/// The named shared memory that a process has mapped.
+fn shared_memory(id: u32) -> BTreeSet<PathBuf> {
+    let maps = std::fs::read_to_string(format!("/proc/{id}/maps")).unwrap_or_default();
+    let files = maps.lines().filter_map(|line| {
+        let file = line.get(line.find("/dev/shm/")?..)?;
+        (!file.ends_with(" (deleted)")).then(|| PathBuf::from(file))
+    });
+    files.collect()
+}
+
+#[test]
+fn killed_daemons_leave_no_shared_memory() {
+    let mut cluster = Cluster::new(&["A", "B"]);
+    let plugin = fixtures::library("flow", Profile::Debug);
+    let plugin = plugin.display();
+    let text = format!(
+        "nodes:\n  - id: pacer\n    path: {plugin}\n    kind: pacer\n    deploy: {{machine: A}}\n    inputs: {{tick: \
+         dora/timer/millis/10}}\n    config: {{count: 1000000, bytes: 1000000, micros: 2000}}\n  - id: meter\n    path: \
+         {plugin}\n    kind: meter\n    deploy: {{machine: B}}\n    inputs: {{in: pacer/out}}\n"
+    );
+    cluster.write("large.yml", text);
+    for machine in ["A", "B"] {
+        cluster.start("large.yml", &[]);
+        let workers = ["A", "B"].map(|machine| worker(cluster.daemon(machine)));
+        let mapped = || {
+            let all = &shared_memory(workers[0]) | &shared_memory(workers[1]);
+            &all - &shared_memory(cluster.coordinator().id())
+        };
+        // Where too little memory may be locked there is none.
+        if host::sys::memory_lock::limit().is_none_or(|limit| limit >= 64 << 20) {
+            wait_until("memory is shared", DEADLINE, || !mapped().is_empty());
+        }
+        let files = mapped();
+        println!("{machine}: {files:?}");
+        match machine {
+            "A" => signal("KILL", &workers),
+            _ => {
+                for machine in ["A", "B"] {
+                    cluster.take_daemon(machine).signal("KILL");
+                }
+            }
+        }
+        wait_until("no memory is left", DEADLINE, || {
+            files.iter().all(|file| !file.exists())
+        });
+        if machine == "A" {
+            for machine in ["A", "B"] {
+                let daemon = cluster.daemon(machine);
+                wait_until("it has connected again", DEADLINE, || {
+                    daemon.stdout().matches("Connected to").count() == 2
+                });
+            }
+        }
+    }
 }
