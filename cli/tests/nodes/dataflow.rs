@@ -224,12 +224,12 @@ impl Ended {
     /// How many messages a checker says it has received, and how many numbers were missing among them.
     pub fn checked(&self, node: &str) -> (u64, u64) {
         let lines = self.run.stdout.lines().chain(self.run.stderr.lines());
-        let said = lines.filter_map(|line| {
+        let mut said = lines.filter_map(|line| {
             let (_, said) = line.split_once(&format!("{node}: received "))?;
             let (received, missing) = said.split_once(" missing ")?;
             Some((received.parse().ok()?, missing.parse().ok()?))
         });
-        said.last()
+        said.next_back()
             .unwrap_or_else(|| panic!("{node} has checked nothing: {}", self.run))
     }
 
