@@ -153,7 +153,7 @@ fn a_host_process_that_is_killed_is_told_to_who_is_attached() {
     )
     .success();
     attached.complains("relay@B: failed: its process ended with SIGKILL", DEADLINE);
-    attached.signal("INT");
+    attached.signal("TERM");
     let ended = attached.end(DEADLINE);
     let code = ended.status.and_then(|status| status.code());
     assert_eq!(code, Some(1), "{ended}");

@@ -6,8 +6,10 @@ use crate::place::{ALL, HOSTED, Place, each};
 use host_testing::{run, wait_until};
 use std::process::Command;
 
-/// A number of bytes that no other test sends, so that what is left of them is seen.
-const BYTES: u64 = 1_234_568;
+/// A number of bytes that nobody else sends, so that what is left of them is seen.
+fn bytes() -> u64 {
+    1_000_000 + u64::from(std::process::id() % 100_000) * 8
+}
 
 /// How a process crashes, and what is said of it.
 const CRASHES: [(&str, &str); 3] = [
@@ -89,7 +91,7 @@ fn a_node_of_dora_that_crashes_is_named_with_its_signal() {
 #[test]
 fn a_process_that_is_killed_is_told_in_a_line_and_leaves_nothing() {
     let places: Vec<Place> = ALL.into_iter().filter(|it| *it != Place::Daemon).collect();
-    let source = format!("count: 1000000, bytes: {BYTES}");
+    let source = format!("count: 1000000, bytes: {}", bytes());
     each(&places, |place| {
         let mut dataflow = Dataflow::new(place, "inspect", &[]);
         // Memory that a node of dora 0.x has not told of yet stays when it is killed: it is to be between two messages.
@@ -119,7 +121,7 @@ fn a_process_that_is_killed_is_told_in_a_line_and_leaves_nothing() {
 fn nothing_is_left(place: Place) {
     let is_ours = |entry: std::io::Result<std::fs::DirEntry>| {
         let length = entry.ok()?.metadata().ok()?.len();
-        (BYTES..BYTES + 4096).contains(&length).then_some(())
+        (length == bytes()).then_some(())
     };
     wait_until(&format!("{place}: no memory is left"), DEADLINE, || {
         let entries = std::fs::read_dir("/dev/shm").expect("shared memory");

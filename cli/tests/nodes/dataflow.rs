@@ -147,10 +147,10 @@ impl Running {
         });
     }
 
-    /// Presses Ctrl-C.
+    /// Asks it to end, as Ctrl-C does, which is ignored where a shell has started the tests in the background.
     #[cfg(unix)]
     pub fn stop(&self) {
-        self.program.signal("INT");
+        self.program.signal("TERM");
     }
 
     /// The processes of the node in the middle.
