@@ -208,18 +208,16 @@ fn refused(frames: &[OfMemory], packet: Option<Packet<'_>>) -> String {
     }
     ends.node.0.send(&FromNode::Created).expect("sent");
     let channel = ends.daemon.0.clone();
-    loop {
-        let raw = match ends.daemon.1.next(Wait::Long) {
-            Ok(raw) => raw.expect("it waited"),
-            Err(error) => return error.to_string(),
-        };
-        match raw.decode().expect("a frame") {
-            FromNode::Output(packet) => match channel.message(&packet) {
-                Ok(_) => return "a message".into(),
-                Err(error) => return error.to_string(),
-            },
-            _ => return "nothing".into(),
-        }
+    let raw = match ends.daemon.1.next(Wait::Long) {
+        Ok(raw) => raw.expect("it waited"),
+        Err(error) => return error.to_string(),
+    };
+    match raw.decode().expect("a frame") {
+        FromNode::Output(packet) => match channel.message(&packet) {
+            Ok(_) => "a message".into(),
+            Err(error) => error.to_string(),
+        },
+        _ => "nothing".into(),
     }
 }
 
