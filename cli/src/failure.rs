@@ -3,6 +3,7 @@
 use crate::terminal::{self, ERROR, FAINT};
 use eyre::Report;
 use host::descriptor::Problems;
+use host::guard::Death;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -19,6 +20,13 @@ pub fn report(error: &Report) -> ExitCode {
         let _ = writeln!(stderr, "\n{error:?}");
     }
     ExitCode::FAILURE
+}
+
+/// Tells that the worker has died, when what it has left is taken away.
+pub fn tell_death(death: &Death) {
+    host::link::remove_orphaned_memory();
+    // As above.
+    let _ = writeln!(terminal::stderr(), "{ERROR}error{ERROR:#}: {death}");
 }
 
 fn write(out: &mut impl Write, error: &Report) -> io::Result<()> {

@@ -16,8 +16,14 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    match command::run(args.command) {
+    // Before there is a second thread.
+    let worker = command::guarded(&args.command);
+    let code = match command::run(args.command) {
         Ok(code) => code,
         Err(report) => failure::report(&report),
+    };
+    if let Some(worker) = worker {
+        worker.leave();
     }
+    code
 }

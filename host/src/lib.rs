@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod descriptor;
 pub mod engine;
 pub mod find;
+pub mod guard;
 pub mod hosted;
 pub mod ids;
 pub mod launch;

@@ -45,7 +45,12 @@ pub fn launcher(options: LaunchOptions, hub: &LogHub) -> Launcher {
     });
     let clock = *uuid::Uuid::now_v7().as_bytes();
     let nodes = Processes::new(options.versions, clock, say);
-    Launcher::new(options, nodes)
+    let lines = hub.clone();
+    let printed = move |stream, line: &str| {
+        let record = Record::printed(stream, line, Origin::default(), SystemTime::now());
+        lines.submit(record);
+    };
+    Launcher::new(options, nodes, Arc::new(printed))
 }
 
 /// Runs a prepared dataflow to its end. Commands come from the receiver.

@@ -47,7 +47,11 @@ pub fn main(record: &'static Record, kinds: &[fn() -> ffi::Kind]) -> ExitCode {
         .map(|kind| KindTable::own(Box::leak(Box::new(kind()))))
         .collect();
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|argument| argument == DESCRIBE) && arguments.next().is_none() {
+    if arguments
+        .next()
+        .is_some_and(|argument| argument == DESCRIBE)
+        && arguments.next().is_none()
+    {
         println!("{}", described(record, &kinds));
         return ExitCode::SUCCESS;
     }
@@ -67,7 +71,9 @@ fn run(record: &Record, kinds: &[KindTable], stream: Stream) -> ExitCode {
     let level = Arc::new(AtomicU32::new(3));
     let folder = std::env::current_exe().ok();
     let folder = folder.as_deref().and_then(std::path::Path::parent);
-    let folder = folder.map(|folder| folder.to_string_lossy()).unwrap_or_default();
+    let folder = folder
+        .map(|folder| folder.to_string_lossy())
+        .unwrap_or_default();
     let lines = channel.clone();
     let library = LibraryTable::new(&folder, level.clone(), move |line| {
         // Without a daemon nobody reads it.

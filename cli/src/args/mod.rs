@@ -121,7 +121,11 @@ Examples:
     Describe(DescribeArgs),
     /// A host process: see `host::process::host_process`.
     #[command(name = host::process::host_process::SUBCOMMAND, hide = true)]
-    Host,
+    Host {
+        /// Of one node: see `host::process::host_process::ALONE`.
+        #[arg(long)]
+        alone: bool,
+    },
 }
 
 /// The commands about nodes.

@@ -26,8 +26,10 @@ mod up;
 mod validate;
 
 use crate::args::{Command, DescribeArgs, NodeCommand, ProcessArgs, SystemCommand};
+use crate::failure;
 use eyre::WrapErr;
 use host::descriptor::{Descriptor, Problems};
+use host::guard::{self, Rules};
 use host::hosted;
 use host::plugin::describe;
 use host::plugin::preflight::Isolation;
@@ -63,7 +65,35 @@ pub fn run(command: Command) -> eyre::Result<ExitCode> {
         Command::Topic(command) => topic::run(&command),
         Command::Completion(args) => completion::run(&args),
         Command::Describe(args) => be_helper(&args),
-        Command::Host => be_host_process(),
+        Command::Host { alone } => be_host_process(alone),
+    }
+}
+
+/// Splits this process if the command starts others: see [`guard`]. Returns in the worker.
+pub fn guarded(command: &Command) -> Option<guard::Worker> {
+    let rules = match command {
+        Command::Build(_) => Rules {
+            again: false,
+            keep: true,
+        },
+        Command::Run(_) => Rules {
+            again: false,
+            keep: false,
+        },
+        Command::Daemon(_) => Rules {
+            again: true,
+            keep: false,
+        },
+        _ => return None,
+    };
+    match guard::enter(rules, &failure::tell_death) {
+        Ok(worker) => Some(worker),
+        Err(error) => {
+            eprintln!(
+                "warning: there is no guard, and what is started here may outlive this process: {error}"
+            );
+            None
+        }
     }
 }
 
@@ -77,9 +107,16 @@ fn be_helper(args: &DescribeArgs) -> eyre::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn be_host_process() -> eyre::Result<ExitCode> {
-    hosted::run()?;
-    Ok(ExitCode::SUCCESS)
+fn be_host_process(alone: bool) -> eyre::Result<ExitCode> {
+    let good = match alone {
+        true => hosted::run_alone()?,
+        false => hosted::run().map(|()| true)?,
+    };
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// What nodes outside this process are run with.

@@ -1,10 +1,20 @@
 //! The signals by which a user or the system asks this process to end.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// How often this process itself was asked to end.
+static OWN: AtomicU64 = AtomicU64::new(0);
+/// How often that has been told by [`Signals::next`].
+static TOLD: AtomicU64 = AtomicU64::new(0);
 
 /// Ctrl-C and its relatives: SIGINT, SIGTERM and SIGHUP on Unix; Ctrl-C, Ctrl-Break, the console's closing, log-off and
-/// shutdown on Windows.
-pub struct Signals(Inner);
+/// shutdown on Windows. Those that the guard passes on count too; what both get is one.
+pub struct Signals {
+    inner: Inner,
+    guard: watch::Receiver<u64>,
+}
 
 #[cfg(unix)]
 struct Inner {
@@ -29,7 +39,7 @@ impl Signals {
     pub fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let hang_up = (!hang_up_is_ignored()).then(|| signal(SignalKind::hangup()));
-        Ok(Self(Inner {
+        Ok(Self::with(Inner {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: hang_up.transpose()?,
@@ -40,7 +50,7 @@ impl Signals {
     #[cfg(windows)]
     pub fn new() -> io::Result<Self> {
         use tokio::signal::windows;
-        Ok(Self(Inner {
+        Ok(Self::with(Inner {
             ctrl_c: windows::ctrl_c()?,
             ctrl_break: windows::ctrl_break()?,
             close: windows::ctrl_close()?,
@@ -49,14 +59,40 @@ impl Signals {
         }))
     }
 
+    /// The guard passes signals on only when this process can take them.
+    fn with(inner: Inner) -> Self {
+        let guard = host::guard::requests();
+        Self { inner, guard }
+    }
+
     /// Waits for the next one.
-    #[cfg(unix)]
     pub async fn next(&mut self) {
+        loop {
+            let passed_on = *self.guard.borrow_and_update();
+            let asked = passed_on.max(OWN.load(Ordering::Relaxed));
+            if asked > TOLD.load(Ordering::Relaxed) {
+                TOLD.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            tokio::select! {
+                () = self.inner.next() => {
+                    OWN.fetch_add(1, Ordering::Relaxed);
+                }
+                // The sender is never dropped.
+                _ = self.guard.changed() => {}
+            }
+        }
+    }
+}
+
+impl Inner {
+    #[cfg(unix)]
+    async fn next(&mut self) {
         let Inner {
             interrupt,
             terminate,
             hang_up,
-        } = &mut self.0;
+        } = self;
         let hang_up = async {
             match hang_up {
                 Some(signal) => signal.recv().await,
@@ -70,16 +106,15 @@ impl Signals {
         }
     }
 
-    /// Waits for the next one.
     #[cfg(windows)]
-    pub async fn next(&mut self) {
+    async fn next(&mut self) {
         let Inner {
             ctrl_c,
             ctrl_break,
             close,
             log_off,
             shutdown,
-        } = &mut self.0;
+        } = self;
         tokio::select! {
             _ = ctrl_c.recv() => {}
             _ = ctrl_break.recv() => {}

@@ -70,7 +70,7 @@ async fn finish(
         protocol: PROTOCOL,
         version: VERSION.into(),
         host: host_name::get(),
-        pid: std::process::id(),
+        pid: crate::guard::process_id(),
         address: match listening.relayed {
             None => format!("tcp/{at}"),
             Some(_) => String::new(),

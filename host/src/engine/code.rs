@@ -2,6 +2,7 @@
 //!
 //! Invariant: both get the same events in the same order. Absent: when they are called (`worker`).
 
+use super::Calls;
 use super::outside::{About, Body, Outside, OutsideEnd};
 use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
@@ -36,12 +37,14 @@ pub struct PluginCode {
     pub inputs: Vec<String>,
     /// Names of its outputs, in the order of their indices.
     pub outputs: Vec<String>,
+    /// Who is told of each call.
+    pub calls: Option<Arc<dyn Calls>>,
 }
 
 /// An instance.
 pub enum Made {
-    /// In this process.
-    Plugin(Instance<SeatHandle>),
+    /// In this process, and who is told of its calls.
+    Plugin(Instance<SeatHandle>, Option<Arc<dyn Calls>>),
     /// Outside.
     Outside(Box<dyn Body>),
 }
@@ -55,7 +58,15 @@ impl Code {
     /// Makes an instance.
     pub fn create(&self, shared: &Arc<SeatShared>, restart_count: u32) -> Result<Made, Ending> {
         match self {
-            Self::Plugin(plugin) => plugin.create(shared, restart_count).map(Made::Plugin),
+            Self::Plugin(plugin) => {
+                let calls = plugin.calls.clone();
+                let made = told(
+                    calls.as_deref(),
+                    |calls| calls.create(),
+                    || plugin.create(shared, restart_count),
+                );
+                Ok(Made::Plugin(made?, calls))
+            }
             Self::Outside(outside, about) => {
                 let end = OutsideEnd::new(shared.clone(), restart_count, about.clone());
                 match outside.create(end) {
@@ -97,7 +108,13 @@ impl Made {
     /// Hands over an event. One outside says by itself when it has ended.
     pub fn on_event(&mut self, shared: &SeatShared, event: Event<'_>) -> Status {
         match self {
-            Self::Plugin(instance) => shared.called(|| instance.on_event(event)),
+            Self::Plugin(instance, None) => shared.called(|| instance.on_event(event)),
+            Self::Plugin(instance, calls) => {
+                let call = |calls: &dyn Calls| calls.event(&event);
+                told(calls.as_deref(), call, || {
+                    shared.called(|| instance.on_event(event))
+                })
+            }
             Self::Outside(body) => {
                 body.event(event);
                 ffi::OK
@@ -123,6 +140,22 @@ impl Made {
     pub fn is_outside(&self) -> bool {
         matches!(self, Self::Outside(_))
     }
+}
+
+/// A call, with a word before and after it for whoever wants to know.
+fn told<T>(
+    calls: Option<&dyn Calls>,
+    before: impl FnOnce(&dyn Calls),
+    call: impl FnOnce() -> T,
+) -> T {
+    if let Some(calls) = calls {
+        before(calls);
+    }
+    let result = call();
+    if let Some(calls) = calls {
+        calls.returned();
+    }
+    result
 }
 
 /// The failure that an instance has reported, or what its status says.

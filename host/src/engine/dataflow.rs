@@ -364,7 +364,7 @@ impl Running {
         let outputs = || self.shared.outputs.iter();
         let sent = outputs().map(|output| {
             let unseen = outside.sent.get(&output.name).unwrap_or(&0);
-            (output.name.clone(), output.route.sent().max(*unseen))
+            (output.name.clone(), output.route.sent() + unseen)
         });
         let unsent = outputs().map(|output| (output.name.clone(), output.route.unsent()));
         NodeReport {

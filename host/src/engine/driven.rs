@@ -3,11 +3,11 @@
 //! Invariant: carries out the actions of a state machine that it does not have, and tells what that one is told. Absent:
 //! restarts, a start together, a grace period.
 
+use super::Report;
 use super::dataflow::{Dataflow, event_of};
-use super::mailbox::Order;
+use super::mailbox::{InputCount, Order};
 use super::plan::NodeIndex;
 use super::state::{Ending, Event};
-use super::{Report, mailbox::InputCount};
 use tokio::sync::mpsc::Receiver;
 
 /// What one node is told.
@@ -26,6 +26,8 @@ pub enum Drive {
     Stop(NodeIndex),
     /// It has ended for good: its readers are told, its inputs are shut.
     Retire(NodeIndex, Ending),
+    /// No orders follow.
+    End,
 }
 
 /// What is told of one node.
@@ -33,12 +35,21 @@ pub enum Drive {
 pub enum Driven {
     /// An instance has been made.
     Created(NodeIndex),
-    /// An instance has ended; the flag says whether all its inputs were closed.
-    Ended(NodeIndex, Ending, bool),
+    /// An instance has ended.
+    Ended {
+        /// Of this node.
+        node: NodeIndex,
+        /// How.
+        ending: Ending,
+        /// Whether all its inputs were closed.
+        inputs_closed: bool,
+        /// What its inputs have counted so far, in the order of their indices.
+        inputs: Vec<InputCount>,
+    },
 }
 
 impl Dataflow {
-    /// Obeys until nobody gives orders any more; says then how many messages there were. `tell` must not wait.
+    /// Obeys to the end of the orders; says then how many messages there were. `tell` must not wait.
     pub async fn drive(mut self, mut orders: Receiver<Drive>, tell: impl Fn(Driven)) -> Report {
         let mut ticking = false;
         loop {
@@ -46,9 +57,9 @@ impl Dataflow {
                 told = self.told.recv() => match told.map(event_of) {
                     Some(Event::Created(node)) => tell(Driven::Created(node)),
                     Some(Event::Ended(node, ending, closed)) => {
-                        tell(Driven::Ended(node, ending, closed));
+                        tell(self.ended(node, ending, closed));
                     }
-                    Some(Event::Lost(node, ending)) => tell(Driven::Ended(node, ending, false)),
+                    Some(Event::Lost(node, ending)) => tell(self.ended(node, ending, false)),
                     _ => return self.finish(),
                 },
                 order = orders.recv() => match order {
@@ -61,24 +72,22 @@ impl Dataflow {
                     }
                     Some(Drive::Stop(node)) => self.stop(node),
                     Some(Drive::Retire(node, ending)) => self.retire_quietly(node, ending),
-                    None => return self.finish(),
+                    Some(Drive::End) | None => return self.finish(),
                 },
             }
         }
     }
 
-    /// Messages of a node so far: by input, and by output how many were sent.
-    pub fn counts(&self, node: NodeIndex) -> (Vec<(String, InputCount)>, Vec<(String, u64)>) {
-        let Some(running) = self.nodes.get(node) else {
-            return Default::default();
-        };
-        let mailbox = self.workers.get(running.worker);
-        let inputs = running.inputs.iter().filter_map(|input| {
-            let count = mailbox?.mailbox.count(input.slot);
-            Some((input.name.clone(), count))
-        });
-        let outputs = running.shared.outputs.iter();
-        let outputs = outputs.map(|output| (output.name.clone(), output.route.sent()));
-        (inputs.collect(), outputs.collect())
+    fn ended(&self, node: NodeIndex, ending: Ending, inputs_closed: bool) -> Driven {
+        let running = self.nodes.get(node);
+        let worker = running.and_then(|running| self.workers.get(running.worker));
+        let inputs = running.into_iter().flat_map(|running| &running.inputs);
+        let inputs = inputs.filter_map(|input| Some(worker?.mailbox.count(input.slot)));
+        Driven::Ended {
+            node,
+            ending,
+            inputs_closed,
+            inputs: inputs.collect(),
+        }
     }
 }

@@ -57,6 +57,20 @@ pub trait EngineLog: Send + Sync {
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str);
     /// The most verbose level wanted of a node, which may change at any time.
     fn level(&self, node: &NodeId) -> Arc<AtomicU32>;
+    /// Who is told what a plugin's instance is called for, if anybody is: what is known when the process crashes.
+    fn calls(&self, _node: &NodeId) -> Option<Arc<dyn Calls>> {
+        None
+    }
+}
+
+/// Told of each call of an instance, on the node's thread. Costs each call what it costs.
+pub trait Calls: Send + Sync {
+    /// The instance is to be made.
+    fn create(&self);
+    /// It gets an event.
+    fn event(&self, event: &OutsideEvent<'_>);
+    /// The call has returned.
+    fn returned(&self);
 }
 
 /// What a thread tells the engine.

@@ -178,6 +178,7 @@ impl Dataflow {
                 config: config.clone(),
                 inputs,
                 outputs,
+                calls: self.log.calls(&planned.id),
             }),
             PlannedCode::Outside(outside) => {
                 let about = About {

@@ -3,15 +3,19 @@
 //! Invariant: what an instance sends, logs and comes to goes over its own connection, in that order; an event that came
 //! over it and has left its queue is given back as room once. Absent: reading connections (`service`).
 
-use crate::engine::{Driven, Ending, EngineLog, OnTaken, Plan, RemoteInput, Taken};
+use crate::engine::{
+    Calls, Driven, Ending, EngineLog, InputCount, OnTaken, OutsideEvent, Plan, RemoteInput, Taken,
+};
 use crate::ids::NodeId;
+use arc_swap::ArcSwapOption;
 use plugin_abi::hosting::LogLine;
 use plugin_abi::message::Message;
 use plugin_abi::wire::channel::Channel;
 use plugin_abi::wire::frame::{Ended, FromNode, How};
 use plugin_abi::wire::memory::Pool;
+use plugin_abi::wire::page::{Callback, Page};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All nodes of the process.
@@ -31,11 +35,21 @@ pub struct Place {
     /// What the daemon feeds, by the input's index.
     fed: Mutex<Vec<Option<RemoteInput>>>,
     level: Arc<AtomicU32>,
-    /// By output: whether somebody outside the process reads it.
-    wanted: Vec<AtomicBool>,
+    /// By output.
+    outputs: Vec<Output>,
+    /// Where the daemon reads in which callback the node is.
+    page: ArcSwapOption<Page>,
     channel: Mutex<Option<Arc<Channel>>>,
     /// Events that came over the connection and have not left their queue.
     waiting: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Output {
+    /// Whether somebody outside the process reads it.
+    wanted: AtomicBool,
+    /// Messages that were sent while nobody did.
+    unread: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,7 +69,15 @@ impl Bench {
                     .collect(),
                 fed: Mutex::new(vec![None; node.inputs.len()]),
                 level: Arc::new(AtomicU32::new(3)),
-                wanted: node.outputs.iter().map(|_| AtomicBool::new(true)).collect(),
+                outputs: node
+                    .outputs
+                    .iter()
+                    .map(|_| Output {
+                        wanted: AtomicBool::new(true),
+                        unread: AtomicU64::new(0),
+                    })
+                    .collect(),
+                page: ArcSwapOption::empty(),
                 channel: Mutex::default(),
                 waiting: AtomicU32::new(0),
             })
@@ -121,15 +143,27 @@ impl Bench {
     pub fn tell(&self, told: Driven) {
         match told {
             Driven::Created(node) => self.say(node, &FromNode::Created),
-            Driven::Ended(node, Ending::NotCreated(failure), _) => {
+            Driven::Ended {
+                node,
+                ending: Ending::NotCreated(failure),
+                ..
+            } => {
                 self.say(node, &FromNode::NotCreated(failure));
             }
-            Driven::Ended(node, ending, inputs_closed) => {
+            Driven::Ended {
+                node,
+                ending,
+                inputs_closed,
+                inputs,
+            } => {
                 let how = match ending {
                     Ending::Failed { failure, .. } => How::Failed(failure),
                     Ending::Stopped => How::Stopped,
                     _ => How::Done,
                 };
+                if let Some(place) = self.places.get(node) {
+                    place.say_counts(&inputs);
+                }
                 self.say(node, &FromNode::Ended(Ended { how, inputs_closed }));
             }
         }
@@ -150,7 +184,8 @@ impl Place {
     }
 
     /// A new instance's connection takes the place of the last one's.
-    pub fn serve(&self, channel: Arc<Channel>) {
+    pub fn serve(&self, channel: Arc<Channel>, page: Page) {
+        self.page.store(Some(Arc::new(page)));
         self.waiting.store(0, Ordering::Relaxed);
         *lock(&self.channel) = Some(channel);
     }
@@ -200,16 +235,49 @@ impl Place {
         }
     }
 
-    /// Whether somebody outside the process reads an output.
+    /// Whether somebody outside the process reads an output; counts the message if nobody does.
     pub fn is_wanted(&self, output: u32) -> bool {
-        let wanted = self.wanted.get(output as usize);
-        wanted.is_some_and(|wanted| wanted.load(Ordering::Relaxed))
+        let Some(output) = self.outputs.get(output as usize) else {
+            return false;
+        };
+        let wanted = output.wanted.load(Ordering::Relaxed);
+        if !wanted {
+            output.unread.fetch_add(1, Ordering::Relaxed);
+        }
+        wanted
     }
 
     /// Somebody does now, or nobody.
     pub fn want(&self, output: u32, wanted: bool) {
-        if let Some(slot) = self.wanted.get(output as usize) {
-            slot.store(wanted, Ordering::Relaxed);
+        if let Some(output) = self.outputs.get(output as usize) {
+            output.wanted.store(wanted, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the daemon of the messages that did not pass through it.
+    fn say_counts(&self, inputs: &[InputCount]) {
+        let Some(channel) = self.channel() else {
+            return;
+        };
+        let fed = lock(&self.fed);
+        for ((input, count), fed) in (0..).zip(inputs).zip(&*fed) {
+            if fed.is_none() {
+                let (taken, dropped) = (count.taken, count.dropped);
+                // As in `Bench::say`.
+                let _ = channel.put(&FromNode::Taken {
+                    input,
+                    taken,
+                    dropped,
+                });
+            }
+        }
+        drop(fed);
+        for (output, of) in (0..).zip(&self.outputs) {
+            let messages = of.unread.swap(0, Ordering::Relaxed);
+            if messages > 0 {
+                // As above.
+                let _ = channel.put(&FromNode::Unread { output, messages });
+            }
         }
     }
 
@@ -225,6 +293,30 @@ impl Place {
                 let _ = channel.send(&FromNode::Log(line.into()));
             }
             None => eprintln!("{}: {}", self.id, line.message),
+        }
+    }
+}
+
+impl Calls for Place {
+    fn create(&self) {
+        if let Some(page) = &*self.page.load() {
+            page.begin(Callback::Create);
+        }
+    }
+
+    fn event(&self, event: &OutsideEvent<'_>) {
+        if let Some(page) = &*self.page.load() {
+            page.begin(match *event {
+                OutsideEvent::Input { input, .. } => Callback::Input(input),
+                OutsideEvent::InputClosed { input } => Callback::InputClosed(input),
+                OutsideEvent::Stop(_) => Callback::Stop,
+            });
+        }
+    }
+
+    fn returned(&self) {
+        if let Some(page) = &*self.page.load() {
+            page.end();
         }
     }
 }

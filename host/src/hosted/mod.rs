@@ -4,6 +4,7 @@
 //! Invariant: decides nothing; what its nodes send, log and come to goes to the daemon over each instance's own
 //! connection, in order. Absent: the daemon's side (`process::host_process`).
 
+mod alone;
 mod bench;
 mod outlet;
 mod service;
@@ -15,20 +16,27 @@ use crate::launch::{self, Runtime};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
 use crate::process::host_process::{HostSpec, ToHost};
+use crate::sys::ending;
+pub use alone::run as run_alone;
 use bench::Bench;
 use outlet::NodeOutlet;
+use plugin_abi::hosting::LogLine;
 use plugin_abi::wire::WireError;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{self, Control};
 use plugin_abi::wire::memory::Pool;
+use plugin_abi::wire::node::ServeError;
 use plugin_abi::wire::sys::{Stream, Wait};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Orders that wait.
 const ORDERS: usize = 1_024;
+/// How long nodes may take to end when the daemon has gone.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Why a host process cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +56,15 @@ pub enum HostedError {
     /// The system gives no threads.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The one node.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The system's.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Is a host process until its daemon ends it.
+/// Is a host process that several nodes share until its daemon ends it.
 ///
 /// # Errors
 /// See [`HostedError`]; the daemon reads them from the standard error.
@@ -61,12 +72,12 @@ pub fn run() -> Result<(), HostedError> {
     let stream = Stream::take_stdin(frame::is_greeting).ok_or(HostedError::NoDaemon)?;
     let pool = Pool::default();
     let (_channel, mut control) = Channel::new(stream, Side::Node, pool.clone());
-    let (ToHost::Spec(spec), _) = next(&mut control)? else {
+    let (ToHost::Spec(id, spec), _) = next(&mut control)? else {
         return Err(WireError::Malformed("the first order is no specification").into());
     };
     let plan = plan(&spec)?;
     let bench = Arc::new(Bench::new(&plan, spec.window, pool));
-    let dataflow = Dataflow::start(spec.dataflow, &plan, bench.clone())?;
+    let dataflow = Dataflow::start(id, &plan, bench.clone())?;
     for (node, place) in plan.nodes.iter().zip(bench.places()) {
         for (port, output) in node.outputs.iter().enumerate() {
             let outlet = Arc::new(NodeOutlet::new(place.clone(), port as u32));
@@ -91,7 +102,7 @@ pub fn run() -> Result<(), HostedError> {
 fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
     while let Ok((order, connection)) = next(&mut control) {
         match order {
-            ToHost::Spec(_) => {}
+            ToHost::Spec(..) => {}
             ToHost::Serve(node) => match control.connection(connection) {
                 Ok(stream) => service::start(stream, node, bench, orders),
                 // The daemon sees that nobody speaks on the other end.
@@ -103,6 +114,11 @@ fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
             }
         }
     }
+    // As above.
+    let _ = orders.blocking_send(Drive::End);
+    // A node that hangs must not outlive its daemon.
+    std::thread::sleep(ENDING);
+    ending::vanish();
 }
 
 /// The next order, and the name of the connection that comes along.
@@ -119,34 +135,23 @@ fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
 
 /// Loads the plugins and makes the plan, by the daemon's own rules.
 fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
-    let loader = Loader::new(LoaderOptions {
-        isolation: if spec.shared {
-            Isolation::Shared
-        } else {
-            Isolation::Own
-        },
-        in_place: in_place_wanted(),
-        level: Arc::new(AtomicU32::new(3)),
-        log: Arc::new(|library, line| eprintln!("{library}: {}", line.message)),
+    let loader = loader(Isolation::Shared, |library, line| {
+        eprintln!("{library}: {}", line.message);
     });
     let mut part = spec.part.clone();
-    for node in &mut part.nodes {
+    for (node, file) in part.nodes.iter_mut().zip(&spec.files) {
         node.process = None;
-        if let Some(file) = spec.files.get(&node.id).and_then(|file| file.to_str()) {
-            let at = node.at;
-            node.path = NodePath::File(Spanned {
-                value: file.to_owned(),
-                at,
-            });
-        }
+        node.load = None;
+        let (value, at) = (file.clone(), node.at);
+        node.path = NodePath::File(Spanned { value, at });
     }
     let places = Places::of_this_process(&[]);
     let runtime = Runtime {
         loader: &loader,
         launcher: None,
     };
-    let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed)
-        .map_err(|problems| HostedError::Refused(problems.to_string()))?;
+    let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed);
+    let prepared = prepared.map_err(|problems| HostedError::Refused(problems.to_string()))?;
     let mut plan = prepared.plan;
     let window = spec.window as usize;
     for node in &mut plan.nodes {
@@ -158,4 +163,16 @@ fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
         }
     }
     Ok(plan)
+}
+
+fn loader(
+    isolation: Isolation,
+    log: impl Fn(&str, &LogLine<'_>) + Send + Sync + 'static,
+) -> Loader {
+    Loader::new(LoaderOptions {
+        isolation,
+        in_place: in_place_wanted(),
+        level: Arc::new(AtomicU32::new(3)),
+        log: Arc::new(log),
+    })
 }

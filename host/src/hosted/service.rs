@@ -6,6 +6,7 @@ use super::bench::{Bench, Place};
 use crate::engine::Drive;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{Create, FromNode, Greeting, ToNode};
+use plugin_abi::wire::page::Page;
 use plugin_abi::wire::sys::{Stream, Wait};
 use plugin_abi::wire::{VERSION, WireError};
 use std::sync::Arc;
@@ -48,7 +49,13 @@ impl Service {
             let Some(raw) = incoming.next(Wait::Long)? else {
                 continue;
             };
-            match raw.decode::<ToNode>()? {
+            let frame = raw.decode::<ToNode>()?;
+            if let ToNode::Create(create) = frame {
+                let page = incoming.page(create.page)?;
+                self.create(&create, page);
+                continue;
+            }
+            match frame {
                 ToNode::Greeting(greeting) => {
                     let hello = Greeting {
                         wire: VERSION,
@@ -56,7 +63,7 @@ impl Service {
                     };
                     self.channel.send(&FromNode::Hello(hello))?;
                 }
-                ToNode::Create(create) => self.create(&create),
+                ToNode::Create(_) => {}
                 ToNode::Go => {
                     self.order(Drive::Go(self.node));
                     self.place.give_room(self.window);
@@ -76,9 +83,9 @@ impl Service {
         }
     }
 
-    fn create(&self, create: &Create) {
+    fn create(&self, create: &Create, page: Page) {
         self.place.set_level(create.level);
-        self.place.serve(self.channel.clone());
+        self.place.serve(self.channel.clone(), page);
         self.order(Drive::Create {
             node: self.node,
             restart_count: create.restart_count,

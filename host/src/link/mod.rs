@@ -24,7 +24,7 @@ mod ways;
 pub use address::{Address, local_address_towards};
 pub use data::{
     Arrived, Credits, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec, Sender,
-    SentCount,
+    SentCount, remove_orphaned_memory,
 };
 pub use keys::{DataKey, Key, Member};
 pub use live::{Change, Token, Watch};

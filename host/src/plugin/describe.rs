@@ -9,6 +9,7 @@ use super::preflight::{self, Isolation, Machine, PreflightError};
 use super::{Loader, LoaderOptions};
 use crate::sys::{ending, family::Family};
 use crate::tail::{Tail, each_line};
+use plugin_abi::executable::DESCRIBE;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -163,7 +164,24 @@ impl Describer {
     pub fn describe(&self, path: &Path) -> Result<PluginInfo, DescribeError> {
         let report = preflight::read_file(path)?;
         preflight::check(&report, &Machine::this(), self.isolation)?;
-        self.ask(path)
+        let mut arguments: Vec<OsString> = vec![SUBCOMMAND.into()];
+        if self.isolation == Isolation::Own {
+            arguments.push(OWN.into());
+        }
+        arguments.extend(["--".into(), path.into()]);
+        self.ask(Command::new(&self.program).args(arguments), of_helper)
+    }
+
+    /// Runs an executable of ours for what it declares.
+    ///
+    /// # Errors
+    /// See [`DescribeError`].
+    pub fn describe_executable(&self, path: &Path) -> Result<PluginInfo, DescribeError> {
+        let report = preflight::read_file(path)?;
+        if let Some(checked) = preflight::check_executable(&report, &Machine::this()) {
+            checked?;
+        }
+        self.ask(Command::new(path).arg(DESCRIBE), of_executable)
     }
 
     /// [`Describer::describe`] for many, up to `parallel` at a time. Hands over the results in the order of the paths,
@@ -196,8 +214,8 @@ impl Describer {
         });
     }
 
-    fn ask(&self, path: &Path) -> Result<PluginInfo, DescribeError> {
-        let mut helper = self.start(path)?;
+    fn ask(&self, command: &mut Command, read: ReadLine) -> Result<PluginInfo, DescribeError> {
+        let mut helper = start(command, read)?;
         let until = Instant::now() + self.deadline;
         let end = helper.listen(until);
         helper.end();
@@ -221,25 +239,29 @@ impl Describer {
             }),
         }
     }
+}
 
-    fn start(&self, path: &Path) -> Result<Helper, DescribeError> {
-        let mut arguments: Vec<OsString> = vec![SUBCOMMAND.into()];
-        if self.isolation == Isolation::Own {
-            arguments.push(OWN.into());
-        }
-        arguments.extend(["--".into(), path.into()]);
-        let mut command = Command::new(&self.program);
-        command.args(arguments);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let family = Family::spawn(&mut command).map_err(|source| DescribeError::Helper {
-            program: self.program.clone(),
-            source,
-        })?;
-        Ok(Helper::new(family))
-    }
+fn start(command: &mut Command, read: ReadLine) -> Result<Helper, DescribeError> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let family = Family::spawn(command).map_err(|source| DescribeError::Helper {
+        program: command.get_program().into(),
+        source,
+    })?;
+    Ok(Helper::new(family, read))
+}
+
+/// The answer in a line of standard output, if it has one.
+type ReadLine = fn(&str) -> Option<Answer>;
+
+fn of_helper(line: &str) -> Option<Answer> {
+    serde_json::from_str(line.strip_prefix(MARK)?).ok()
+}
+
+fn of_executable(line: &str) -> Option<Answer> {
+    serde_json::from_str(line).ok().map(Answer::Loaded)
 }
 
 /// Hands results over in the order of their numbers.
@@ -283,14 +305,14 @@ enum End {
 }
 
 impl Helper {
-    fn new(family: Family) -> Self {
+    fn new(family: Family, read: ReadLine) -> Self {
         let family = Arc::new(family);
         let (tell, news) = channel();
         let (stdin, stdout, stderr) = family.pipes();
         let errors = Arc::new(Mutex::new(Tail::new(ERROR_LINES)));
         if let Some(stdout) = stdout {
             let tell = tell.clone();
-            thread::spawn(move || read_answer(stdout, &tell));
+            thread::spawn(move || read_answer(stdout, read, &tell));
         }
         if let Some(stderr) = stderr {
             let (tell, errors) = (tell.clone(), errors.clone());
@@ -367,11 +389,10 @@ impl Drop for Helper {
     }
 }
 
-fn read_answer(stdout: impl Read, tell: &Sender<News>) {
+fn read_answer(stdout: impl Read, read: ReadLine, tell: &Sender<News>) {
     // Nobody listens any more when a send fails.
     let _ = each_line(stdout, |line| {
-        let answer = line.strip_prefix(MARK);
-        if let Some(Ok(answer)) = answer.map(serde_json::from_str) {
+        if let Some(answer) = read(line) {
             let _ = tell.send(News::Answer(answer));
         }
     });

@@ -2,17 +2,27 @@
 //!
 //! Invariant: no process is started before the engine makes a node. Absent: the wires, and how a process is started.
 
+mod hosts;
+
+use super::child::Launch;
+use super::dora::outside::dora_descriptor;
 use super::dora::sniff::Versions;
+use super::host_process::OnPrinted;
+use super::native::{self, Native, NativeSpec, OwnProcess};
 use super::processes::Processes;
 use super::program::{self, Kind, Launchable};
 use super::{Placed, Runs};
-use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
-use crate::engine::{Chosen, ChosenCode, OwnInputs};
+use crate::descriptor::{
+    Descriptor, InputSpec, Node, NodePath, Problem, Problems, ProcessPlace, QueuePolicy, Severity,
+};
+use crate::engine::{Chosen, ChosenCode, Outside, OwnInputs};
 use crate::ids::NodeId;
 use crate::plugin::describe::Describer;
 use crate::plugin::info::{ANY_PORT, KindInfo, PluginInfo, PortInfo};
 use crate::plugin::preflight::{Isolation, Machine};
+use plugin_abi::wire::memory::Pool;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +34,7 @@ pub struct LaunchOptions {
     pub program: PathBuf,
     /// Where plugins run that do not say so.
     pub usual_place: ProcessPlace,
-    /// How long a process of ours has to connect.
+    /// How long a process has to connect.
     pub start_timeout: Duration,
     /// Whether Python runs under `uv`.
     pub uv: bool,
@@ -36,12 +46,14 @@ pub struct LaunchOptions {
 #[derive(Debug, Clone)]
 pub struct Launcher(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     options: LaunchOptions,
     describer: Describer,
     nodes: Processes,
     machine: Machine,
+    /// Where long messages lie on their way to other processes.
+    pool: Pool,
+    printed: OnPrinted,
 }
 
 /// The nodes of a descriptor, of which some run outside.
@@ -71,13 +83,15 @@ impl LaunchOptions {
 }
 
 impl Launcher {
-    /// With what serves dora's nodes.
-    pub fn new(options: LaunchOptions, nodes: Processes) -> Self {
+    /// With what serves dora's nodes, and who takes what a process prints that several nodes share.
+    pub fn new(options: LaunchOptions, nodes: Processes, printed: OnPrinted) -> Self {
         Self(Arc::new(Inner {
             describer: Describer::with_program(options.program.clone()),
             options,
             nodes,
             machine: Machine::this(),
+            pool: Pool::default(),
+            printed,
         }))
     }
 
@@ -91,7 +105,7 @@ impl Launcher {
         &self.0.nodes
     }
 
-    /// What a file declares, as a helper process finds out.
+    /// What a file declares, as a process of its own finds out.
     ///
     /// # Errors
     /// Why it is refused, in the words that follow its path.
@@ -102,6 +116,7 @@ impl Launcher {
         };
         let describer = self.0.describer.clone().isolation(isolation);
         let described = match runs {
+            Runs::Executable => describer.describe_executable(file),
             _ => describer.describe(file),
         };
         described.map_err(|error| error.to_string())
@@ -114,39 +129,48 @@ impl Launcher {
     pub fn place(&self, nodes: &OutsideNodes<'_>) -> Result<BTreeMap<NodeId, Chosen>, Problems> {
         let mut problems = Problems::new(&nodes.descriptor.file);
         let mut chosen = BTreeMap::new();
-        let described = super::dora::outside::dora_descriptor(nodes.descriptor);
-        let described = Arc::new(described);
+        let described = Arc::new(dora_descriptor(nodes.descriptor));
+        let mut shared: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for node in &nodes.descriptor.nodes {
             let Some(placed) = nodes.programs.get(&node.id) else {
                 continue;
             };
             let outside = match (&placed.runs, &placed.file) {
                 (Runs::Dynamic, _) => Ok(self.0.nodes.dora_node(node, None, described.clone())),
-                (Runs::Executable | Runs::Foreign, Some(file)) => self
-                    .launchable(nodes, node, file)
-                    .map(|found| match found.kind {
+                (Runs::Host(None), Some(file)) => self.alone(nodes, node, file),
+                (Runs::Host(Some(name)), _) => {
+                    shared.entry(name).or_default().push(node);
+                    continue;
+                }
+                (Runs::Executable | Runs::Foreign, Some(file)) => {
+                    let found = self.launchable(nodes, node, file);
+                    found.map(|found| match found.kind {
+                        Kind::Native(_) => self.executable(nodes, node, found.launch),
                         Kind::Dora => {
-                            self.0
-                                .nodes
-                                .dora_node(node, Some(found.launch), described.clone())
+                            let launch = Some(found.launch);
+                            self.0.nodes.dora_node(node, launch, described.clone())
                         }
-                        Kind::Native(_) => todo!(),
-                    }),
+                    })
+                }
                 _ => continue,
             };
             match outside {
                 Ok(outside) => {
-                    let code = ChosenCode::Outside(outside, OwnInputs::new());
-                    let kind = nodes.kinds.get(&node.id).cloned().unwrap_or_else(anything);
-                    chosen.insert(node.id.clone(), Chosen { code, kind });
+                    let of = nodes.chosen(node, outside, OwnInputs::new());
+                    chosen.insert(node.id.clone(), of);
                 }
                 Err(text) => problems.push(problem(node, text)),
             }
         }
-        if problems.errors() > 0 {
-            Err(problems)
-        } else {
-            Ok(chosen)
+        for (name, members) in shared {
+            match self.together(nodes, name, &members) {
+                Ok(of) => chosen.extend(of),
+                Err(more) => problems.push(more),
+            }
+        }
+        match problems.errors() {
+            0 => Ok(chosen),
+            _ => Err(problems),
         }
     }
 
@@ -156,26 +180,67 @@ impl Launcher {
         node: &Node,
         file: &Path,
     ) -> Result<Launchable, String> {
-        let folder = self.folder(nodes, node)?;
         let options = program::Options {
             uv: self.0.options.uv,
             machine: &self.0.machine,
             lookup: &|name| std::env::var_os(name),
         };
+        let folder = nodes.folder(node)?;
         program::choose(node, file, &folder, &options).map_err(|problem| problem.to_string())
     }
 
+    fn executable(
+        &self,
+        nodes: &OutsideNodes<'_>,
+        node: &Node,
+        launch: Launch,
+    ) -> Arc<dyn Outside> {
+        let spec = self.native_spec(nodes, node, launch.program.clone());
+        let logs = node.logs.clone();
+        let process = OwnProcess { launch, logs };
+        Arc::new(Native::new(spec, Arc::new(process), self.0.pool.clone()))
+    }
+
+    /// What a node is made from over our wire.
+    fn native_spec(&self, nodes: &OutsideNodes<'_>, node: &Node, program: PathBuf) -> NativeSpec {
+        let waits = |input: &InputSpec| input.policy == QueuePolicy::Backpressure;
+        let kind = nodes.kinds.get(&node.id);
+        NativeSpec {
+            program,
+            plugin: String::new(),
+            kind: kind.map_or_else(String::new, |kind| kind.name.clone()),
+            config: node.config_text(),
+            window: match node.inputs.values().all(waits) {
+                true => native::AHEAD,
+                false => 1,
+            },
+            start_timeout: self.0.options.start_timeout,
+        }
+    }
+}
+
+impl OutsideNodes<'_> {
+    fn file(&self, node: &Node) -> Option<PathBuf> {
+        self.programs.get(&node.id)?.file.clone()
+    }
+
     /// Where a node works: its `working_dir`, or the descriptor's folder, where that is on this machine.
-    fn folder(&self, nodes: &OutsideNodes<'_>, node: &Node) -> Result<PathBuf, String> {
-        let folder = nodes
-            .descriptor
-            .folder_of(node)
-            .map_err(|error| error.to_string())?;
+    fn folder(&self, node: &Node) -> Result<PathBuf, String> {
+        let folder = self.descriptor.folder_of(node);
+        let folder = folder.map_err(|error| error.to_string())?;
         if folder.is_dir() {
             return Ok(folder);
         }
-        let there = nodes.folders.iter().find(|folder| folder.is_dir());
+        let there = self.folders.iter().find(|folder| folder.is_dir());
         Ok(there.cloned().unwrap_or(folder))
+    }
+
+    fn chosen(&self, node: &Node, outside: Arc<dyn Outside>, own: OwnInputs) -> Chosen {
+        let kind = self.kinds.get(&node.id).cloned();
+        Chosen {
+            code: ChosenCode::Outside(outside, own),
+            kind: kind.unwrap_or_else(anything),
+        }
     }
 }
 
@@ -203,5 +268,13 @@ fn problem(node: &Node, text: String) -> Problem {
         at: Some(at),
         node: Some(node.id.to_string()),
         text,
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Launcher")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }

@@ -3,11 +3,17 @@
 //! Absent: decisions. Whoever calls says what happens when a platform cannot do a thing.
 
 pub mod affinity;
+pub mod descendants;
 pub mod detached;
 #[cfg(windows)]
 pub mod dll;
 pub mod ending;
 pub mod family;
+#[cfg(unix)]
+pub mod fork;
 pub mod host_name;
+pub mod leftovers;
 pub mod memory_lock;
 pub mod redirect;
+#[cfg(windows)]
+pub mod together;

@@ -176,6 +176,37 @@ impl Background {
         crate::run(Command::new("sh").args(["-c", &script]), LIMIT).success();
     }
 
+    /// As [`Background::signal`], to the processes that it has started instead: a command that has a guard has one.
+    ///
+    /// # Panics
+    /// When it has none, or it cannot be sent.
+    #[cfg(unix)]
+    pub fn signal_child(&self, name: &str) {
+        let children = self.children();
+        assert!(!children.is_empty(), "no child: {self}");
+        for child in children {
+            let script = format!("kill -s {name} {child}");
+            crate::run(Command::new("sh").args(["-c", &script]), LIMIT).success();
+        }
+    }
+
+    /// The processes that it has started and that have not ended.
+    ///
+    /// # Panics
+    /// When the system does not list processes.
+    #[cfg(unix)]
+    pub fn children(&self) -> Vec<u32> {
+        let mut list = Command::new("ps");
+        let list = crate::run(list.args(["-A", "-o", "pid=,ppid=,stat="]), LIMIT).success();
+        let row = |line: &str| {
+            let mut words = line.split_whitespace();
+            let (id, parent) = (words.next()?.parse().ok()?, words.next()?);
+            let wanted = parent == self.id().to_string() && !words.next()?.starts_with('Z');
+            wanted.then_some(id)
+        };
+        list.lines().filter_map(row).collect()
+    }
+
     /// How it has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap_or_default()

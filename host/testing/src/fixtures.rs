@@ -63,12 +63,20 @@ pub fn library(name: &str, profile: Profile) -> PathBuf {
     artifact(&file, profile)
 }
 
-/// The executable of the fixture crate `name`.
+/// The executable `name` of the fixtures.
 ///
 /// # Panics
 /// As [`path`].
 pub fn executable(name: &str) -> PathBuf {
-    artifact(&format!("{name}{EXE_SUFFIX}"), Profile::Debug)
+    program(name, Profile::Debug)
+}
+
+/// As [`executable`], with a profile.
+///
+/// # Panics
+/// As [`path`].
+pub fn program(name: &str, profile: Profile) -> PathBuf {
+    artifact(&format!("{name}{EXE_SUFFIX}"), profile)
 }
 
 fn artifact(file: &str, profile: Profile) -> PathBuf {

@@ -8,6 +8,7 @@ mod harness;
 mod hygiene;
 mod inputs;
 mod many;
+mod native;
 mod outside;
 mod queues;
 mod remote;

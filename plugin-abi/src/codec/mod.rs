@@ -10,9 +10,9 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-use bytes::Bytes;
 use crate::message::{DataError, MakeError, Memory, Message};
 use crate::meta::{HEADER, MetaError, Parameters, Timestamp};
+use bytes::Bytes;
 
 /// Longest stream that is decoded, in bytes.
 pub const MAX_BODY: usize = 1 << 30;

@@ -5,6 +5,7 @@
 //! Absent: speed; see `template` for the common case.
 
 use super::{ALIGN, DecodeError, EncodeError, Head, Origin, SMALL};
+use crate::message::Message;
 use arrow_array::{Array, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
@@ -12,7 +13,6 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_ipc::{MessageHeader, RecordBatch as BatchHeader, root_as_message};
 use arrow_schema::{ArrowError, Field, Schema};
 use bytes::Bytes;
-use crate::message::Message;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 

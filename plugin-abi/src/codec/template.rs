@@ -5,12 +5,12 @@
 //! general reader. Absent: every other type, and empty arrays, which the writer lays out differently.
 
 use super::{SMALL, Values, stream};
+use crate::message::{Message, Schema};
 use arrow_array::{ArrayRef, make_array};
 use arrow_buffer::MutableBuffer;
 use arrow_data::ArrayDataBuilder;
 use arrow_schema::DataType;
 use bytes::Bytes;
-use crate::message::{Message, Schema};
 use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::LazyLock;

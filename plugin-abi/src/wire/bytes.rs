@@ -58,7 +58,8 @@ pub(super) struct Take<'a>(pub(super) &'a [u8]);
 impl<'a> Take<'a> {
     pub(super) fn raw(&mut self, length: usize) -> Result<&'a [u8], WireError> {
         let taken = self.0.split_at_checked(length);
-        let (taken, rest) = taken.ok_or(WireError::Malformed("a field is longer than its frame"))?;
+        let (taken, rest) =
+            taken.ok_or(WireError::Malformed("a field is longer than its frame"))?;
         self.0 = rest;
         Ok(taken)
     }
@@ -100,7 +101,9 @@ impl<'a> Take<'a> {
 
     pub(super) fn texts(&mut self) -> Result<Vec<String>, WireError> {
         // Each takes four bytes at least, so this ends.
-        (0..self.u32()?).map(|_| self.text().map(str::to_owned)).collect()
+        (0..self.u32()?)
+            .map(|_| self.text().map(str::to_owned))
+            .collect()
     }
 
     pub(super) fn end(self) -> Result<(), WireError> {

@@ -42,6 +42,8 @@ pub struct Channel {
     side: Side,
     pool: Pool,
     out: Mutex<Out>,
+    /// Whether reading is to end.
+    interrupted: AtomicBool,
     /// Whether `out` holds what should have been written already.
     behind: AtomicBool,
     /// Whole frames of those who must not wait for `out`.
@@ -98,6 +100,7 @@ impl Channel {
             side,
             pool,
             out: Mutex::default(),
+            interrupted: AtomicBool::new(false),
             behind: AtomicBool::new(false),
             soon: Mutex::default(),
             lent: Mutex::default(),
@@ -213,7 +216,9 @@ impl Channel {
                 })?;
                 // Before it is written: it may be released as soon as it is.
                 let mut lent = lock(&self.lent);
-                lent.entry(segment.id).or_default().push(place.block.clone());
+                lent.entry(segment.id)
+                    .or_default()
+                    .push(place.block.clone());
                 Ok(())
             }
         }
@@ -239,12 +244,13 @@ impl Channel {
         let at = out.bytes.len();
         let frame = OfMemory::Segment {
             id: segment.id,
-            len: segment.len() as u64,
+            len: segment.size() as u64,
             name: segment.object.name(),
         };
         frame.encode(&mut out.bytes)?;
         out.known.insert(segment.id, Arc::downgrade(segment));
-        out.attached.push_back((at, Attached::Segment(segment.clone())));
+        out.attached
+            .push_back((at, Attached::Segment(segment.clone())));
         Ok(())
     }
 
@@ -360,7 +366,7 @@ impl Channel {
                     channel: Arc::downgrade(self),
                 };
                 let end = borrowed.start.checked_add(borrowed.len);
-                if end.is_none_or(|end| end > borrowed.mapping.len()) {
+                if end.is_none_or(|end| end > borrowed.mapping.size()) {
                     return Err(WireError::Malformed("a message longer than its segment"));
                 }
                 let origin = match self.side {
@@ -393,7 +399,9 @@ impl Channel {
             OfMemory::Release(id) => {
                 let mut lent = lock(&self.lent);
                 let Some(blocks) = lent.get_mut(&id) else {
-                    return Err(WireError::Malformed("a segment was released that was not lent"));
+                    return Err(WireError::Malformed(
+                        "a segment was released that was not lent",
+                    ));
                 };
                 let block = blocks.pop();
                 if blocks.is_empty() {
@@ -411,6 +419,7 @@ impl Channel {
 
     /// Makes the thread that reads return, as if the other end had closed the connection; writing goes on.
     pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
         self.stream.interrupt();
     }
 
@@ -482,12 +491,8 @@ impl Incoming {
         &self.channel
     }
 
-    /// Whether a whole frame has come already.
-    pub fn has_more(&self) -> bool {
-        matches!(self.whole(), Ok(Some(_)))
-    }
-
-    /// The next frame; `None` when none comes as long as `wait` says. Frames of shared memory are dealt with in here.
+    /// The next frame; `None` when none comes as long as `wait` says. Frames of shared memory are dealt with in here. Before
+    /// it waits long, a node writes what was put together.
     ///
     /// # Errors
     /// The connection has ended, or what came is no frame.
@@ -520,6 +525,11 @@ impl Incoming {
     }
 
     fn read(&mut self, wait: Wait) -> Result<bool, WireError> {
+        if wait == Wait::Long && self.channel.side == Side::Node {
+            // A node has one thread that calls it and reads: nobody else writes what it has put together.
+            let interrupted = || self.channel.interrupted.load(Ordering::Relaxed);
+            self.channel.flush(&interrupted)?;
+        }
         self.make_room();
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         match self.channel.stream.read(room, &mut self.handles, wait) {

@@ -39,6 +39,7 @@ mod kind {
     pub const ENDED: u8 = 38;
     pub const LOG: u8 = 39;
     pub const UNREAD: u8 = 40;
+    pub const TAKEN: u8 = 41;
     pub const SEGMENT: u8 = 65;
     pub const RELEASE: u8 = 66;
     pub const FORGET: u8 = 67;
@@ -108,6 +109,16 @@ pub enum FromNode<'a> {
         output: u32,
         /// Messages.
         messages: u64,
+    },
+    /// 41: `u32` input, `u64` how many messages the node has taken from it that came from its own process, `u64` how many
+    /// its queue has dropped; all since the process began, before the node has ended.
+    Taken {
+        /// Index of the input.
+        input: u32,
+        /// Messages that were taken.
+        taken: u64,
+        /// Messages that were dropped.
+        dropped: u64,
     },
 }
 
@@ -295,7 +306,9 @@ pub(super) fn write(
     out.raw(&[0, 0, 0, 0, kind, 0, 0, 0]);
     fields(out);
     let length = out.len() - start - HEADER;
-    let header = out.get_mut(start..start + 4).zip(u32::try_from(length).ok());
+    let header = out
+        .get_mut(start..start + 4)
+        .zip(u32::try_from(length).ok());
     match header {
         Some((header, sized)) if length <= MAX_MESSAGE => {
             header.copy_from_slice(&sized.to_le_bytes());
@@ -328,7 +341,9 @@ const UNKNOWN: WireError = WireError::Malformed("a frame of an unknown kind");
 impl<'a> Frame<'a> for ToNode<'a> {
     fn encode(&self, out: &mut Vec<u8>) -> Result<(), WireError> {
         match self {
-            Self::Greeting(greeting) => write(out, kind::GREETING, |out| put_greeting(out, greeting)),
+            Self::Greeting(greeting) => {
+                write(out, kind::GREETING, |out| put_greeting(out, greeting))
+            }
             Self::Create(create) => write(out, kind::CREATE, |out| put_create(out, create)),
             Self::Go => write(out, kind::GO, |_| {}),
             Self::Input(packet) => write(out, kind::INPUT, |out| put_packet(out, packet)),
@@ -410,6 +425,15 @@ impl<'a> Frame<'a> for FromNode<'a> {
                 out.u32(*output);
                 out.u64(*messages);
             }),
+            Self::Taken {
+                input,
+                taken,
+                dropped,
+            } => write(out, kind::TAKEN, |out| {
+                out.u32(*input);
+                out.u64(*taken);
+                out.u64(*dropped);
+            }),
         }
     }
 
@@ -426,6 +450,11 @@ impl<'a> Frame<'a> for FromNode<'a> {
             kind::UNREAD => Self::Unread {
                 output: from.u32()?,
                 messages: from.u64()?,
+            },
+            kind::TAKEN => Self::Taken {
+                input: from.u32()?,
+                taken: from.u64()?,
+                dropped: from.u64()?,
             },
             _ => return Err(UNKNOWN),
         };
@@ -487,7 +516,9 @@ fn put_greeting(out: &mut Vec<u8>, greeting: &Greeting<'_>) {
 
 fn greeting<'a>(from: &mut Take<'a>) -> Result<Greeting<'a>, WireError> {
     if from.array()? != MAGIC {
-        return Err(WireError::Malformed("a greeting does not start with its mark"));
+        return Err(WireError::Malformed(
+            "a greeting does not start with its mark",
+        ));
     }
     Ok(Greeting {
         wire: from.u16()?,
@@ -531,7 +562,13 @@ fn create(from: &mut Take<'_>) -> Result<Create, WireError> {
 pub(super) const MESSAGE: [u8; 2] = [kind::INPUT, kind::OUTPUT];
 
 /// Adds a packet up to where its stream starts.
-pub(super) fn put_packet_head(out: &mut Vec<u8>, port: u32, shared: bool, meta: usize, body: usize) {
+pub(super) fn put_packet_head(
+    out: &mut Vec<u8>,
+    port: u32,
+    shared: bool,
+    meta: usize,
+    body: usize,
+) {
     out.u32(port);
     out.u32(shared.into());
     out.u32(u32::try_from(meta).unwrap_or(u32::MAX));
@@ -584,7 +621,10 @@ fn put_failure(out: &mut Vec<u8>, failure: &NodeFailure) {
     out.u8(failure.panicked.into());
     out.text(&failure.text);
     out.texts(failure.causes.get(..MOST_CAUSES).unwrap_or(&failure.causes));
-    let (file, line) = failure.place.as_ref().map_or(("", 0), |(file, line)| (file, *line));
+    let (file, line) = failure
+        .place
+        .as_ref()
+        .map_or(("", 0), |(file, line)| (file, *line));
     out.u8(failure.place.is_some().into());
     out.text(file);
     out.u32(line);
@@ -631,7 +671,13 @@ fn ended(from: &mut Take<'_>) -> Result<Ended, WireError> {
 
 fn put_line(out: &mut Vec<u8>, line: &Line<'_>) {
     out.u32(line.level);
-    for text in [line.target, line.message, line.fields, line.spans, line.file] {
+    for text in [
+        line.target,
+        line.message,
+        line.fields,
+        line.spans,
+        line.file,
+    ] {
         out.text(text);
     }
     out.u32(line.line);

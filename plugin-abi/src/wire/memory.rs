@@ -100,8 +100,8 @@ pub struct Segment {
 
 impl Segment {
     /// Its length in bytes.
-    pub fn len(&self) -> usize {
-        self.mapping.len()
+    pub fn size(&self) -> usize {
+        self.mapping.size()
     }
 }
 
@@ -227,7 +227,10 @@ impl Pool {
 
     /// Completes the stream around values that lie in a block already.
     fn in_place(&self, values: &[u8], encoded: &Encoded) -> Option<Place> {
-        let block = lock(&self.0.state).blocks.get(&values.as_ptr().addr())?.upgrade()?;
+        let block = lock(&self.0.state)
+            .blocks
+            .get(&values.as_ptr().addr())?
+            .upgrade()?;
         let (head, tail) = match encoded.parts() {
             [head, middle, tail] if middle.as_ptr() == values.as_ptr() => (head, tail),
             _ => return None,
@@ -242,8 +245,12 @@ impl Pool {
             // SAFETY: `RESERVE` bytes lie before the values and `TAIL` behind them, which nobody reads before this has been
             // written, once.
             unsafe {
-                values.sub(head.len()).copy_from_nonoverlapping(head.as_ptr(), head.len());
-                values.add(block.room).copy_from_nonoverlapping(tail.as_ptr(), tail.len());
+                values
+                    .sub(head.len())
+                    .copy_from_nonoverlapping(head.as_ptr(), head.len());
+                values
+                    .add(block.room)
+                    .copy_from_nonoverlapping(tail.as_ptr(), tail.len());
             }
             head.to_vec()
         });
@@ -281,7 +288,9 @@ impl Pool {
             head: OnceLock::new(),
         });
         let mut state = lock(&self.0.state);
-        state.blocks.insert(block.values().addr(), Arc::downgrade(&block));
+        state
+            .blocks
+            .insert(block.values().addr(), Arc::downgrade(&block));
         Some(block)
     }
 
@@ -348,10 +357,14 @@ impl Inner {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.blocks.remove(&values);
-        state.free_bytes += segment.len();
-        let list = state.free.entry(segment.len()).or_default();
+        state.free_bytes += segment.size();
+        let list = state.free.entry(segment.size()).or_default();
         list.push((segment, now));
-        state.shrink(self.limits.keep, now.checked_sub(self.limits.idle), &mut unused);
+        state.shrink(
+            self.limits.keep,
+            now.checked_sub(self.limits.idle),
+            &mut unused,
+        );
         drop(state);
         self.told(unused);
     }

@@ -43,7 +43,7 @@ impl Page {
     }
 
     pub(super) fn mapped(mapping: Mapping) -> Option<Self> {
-        (mapping.len() >= LEN).then_some(Self { mapping })
+        (mapping.size() >= LEN).then_some(Self { mapping })
     }
 
     fn word(&self, at: usize) -> &AtomicU32 {
@@ -66,7 +66,8 @@ impl Page {
             Callback::Destroy => (5, 0),
         };
         self.word(20).store(input, Ordering::Relaxed);
-        self.count().store(self.begun().wrapping_add(1), Ordering::Relaxed);
+        self.count()
+            .store(self.begun().wrapping_add(1), Ordering::Relaxed);
         self.word(16).store(number, Ordering::Release);
     }
 

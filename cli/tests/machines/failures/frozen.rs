@@ -22,7 +22,7 @@ fn running() -> (Cluster, String) {
 fn with_a_frozen_daemon_commands_come_back_and_it_goes_on_where_it_was() {
     let (cluster, camera) = running();
     let echo = ["topic", "echo", "rust-status-node/status", "--count", "1"];
-    cluster.daemon("B").signal("STOP");
+    cluster.daemon("B").signal_child("STOP");
     // Before anybody has noticed.
     let logs = soon(&cluster, &["logs", "camera"]);
     assert!(logs.stderr.contains("machine `B`"), "{logs}");
@@ -47,7 +47,7 @@ fn with_a_frozen_daemon_commands_come_back_and_it_goes_on_where_it_was() {
     let logs = soon(&cluster, &["logs", "camera"]);
     assert!(logs.stderr.contains("machine `B`"), "{logs}");
 
-    cluster.daemon("B").signal("CONT");
+    cluster.daemon("B").signal_child("CONT");
     until_nodes(&cluster, &camera, &RUNNING);
     flows(cluster.daemon("B"));
     cluster.dora(&["stop", "camera"]).success();
@@ -57,13 +57,13 @@ fn with_a_frozen_daemon_commands_come_back_and_it_goes_on_where_it_was() {
 #[test]
 fn a_stop_does_not_wait_for_a_frozen_daemon_whose_nodes_end_when_it_goes_on() {
     let (cluster, camera) = running();
-    cluster.daemon("B").signal("STOP");
+    cluster.daemon("B").signal_child("STOP");
     let stop = soon(&cluster, &["stop", "camera"]);
     assert!(
         stop.stderr.contains("machine `B`"),
         "it says who did not stop: {stop}"
     );
-    cluster.daemon("B").signal("CONT");
+    cluster.daemon("B").signal_child("CONT");
     cluster.daemon("B").complains("has ended here", DEADLINE);
     cluster.until_status(&camera, "stopped");
     assert_eq!(

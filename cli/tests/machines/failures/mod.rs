@@ -8,6 +8,8 @@ mod attached;
 mod coordinator;
 mod daemon;
 mod frozen;
+#[cfg(target_os = "linux")]
+mod guard;
 mod starting;
 
 use crate::cluster::{Cluster, DEADLINE, find};

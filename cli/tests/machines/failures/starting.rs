@@ -13,7 +13,7 @@ fn killed_during_the_check_the_start_names_the_machine() {
     let mut cluster = Cluster::new(&["A", "B"]);
     cluster.write("endless.yml", endless());
     // So that the check takes until it is killed.
-    cluster.daemon("B").signal("STOP");
+    cluster.daemon("B").signal_child("STOP");
     let start = cluster.background(&["start", "--detach", "endless.yml"]);
     start.complains("waiting for machine B to check its nodes", DEADLINE);
     cluster.take_daemon("B").kill();

@@ -22,3 +22,4 @@ pub use reader::{Arrived, Reader, ReaderCount, ReaderSpec};
 pub(super) use room::Room;
 pub use sender::{Sender, SentCount};
 pub(super) use shared_memory::SharedMemory;
+pub use shared_memory::remove_orphaned_memory;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use zenoh::bytes::ZBytes;
 use zenoh::shm::{
     AllocAlignment, GarbageCollect, MemoryLayout, PosixShmProviderBackend, ShmProvider,
-    ShmProviderBuilder,
+    ShmProviderBuilder, cleanup_orphaned_shm_segments,
 };
 use zenoh::{Session, Wait};
 
@@ -81,6 +81,11 @@ impl SharedMemory {
             }
         }
     }
+}
+
+/// Removes the shared memory of processes that were killed. Needs no session and no thread.
+pub fn remove_orphaned_memory() {
+    cleanup_orphaned_shm_segments();
 }
 
 fn provider() -> Option<Provider> {

@@ -177,7 +177,21 @@ impl Child {
     /// # Errors
     /// The system's, when it cannot be started. No hook is called then.
     pub fn spawn(launch: &Launch, hooks: Hooks) -> io::Result<Self> {
-        let family = Family::spawn(&mut launch.command())?;
+        Self::start(launch, launch.command(), hooks)
+    }
+
+    /// As [`Child::spawn`], with this standard input.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn spawn_with(launch: &Launch, stdin: Stdio, hooks: Hooks) -> io::Result<Self> {
+        let mut command = launch.command();
+        command.stdin(stdin);
+        Self::start(launch, command, hooks)
+    }
+
+    fn start(launch: &Launch, mut command: Command, hooks: Hooks) -> io::Result<Self> {
+        let family = Family::spawn(&mut command)?;
         if !launch.cores.is_empty() {
             affinity::pin_process(family.id(), &launch.cores)?;
         }

@@ -21,15 +21,13 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// What the daemon says of itself.
-static RECORD: Record = Record::new(
+pub static RECORD: Record = Record::new(
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_VERSION"),
     cfg!(panic = "unwind"),
     cfg!(debug_assertions),
 );
 
-/// How long a process may take until it answers the greeting. What its node does to be made takes as long as it takes.
-const HELLO: Duration = Duration::from_secs(30);
 /// How often who waits long looks for itself.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -104,7 +102,7 @@ impl Instance {
         let written = instance.channel.send(&greeting);
         written.map_err(|error| failed("the connection to it", &error))?;
         let exited = instance.clone();
-        let process = spawn.spawn(theirs, Box::new(move |how| exited.exited(how)))?;
+        let process = spawn.spawn(theirs, end, Box::new(move |how| exited.exited(how)))?;
         *lock(&instance.process) = Some(process);
         let create = ToNode::Create(Box::new(instance.create(spec, end, object.name())));
         let written = instance.channel.put_with(&create, object);
@@ -141,7 +139,7 @@ impl Instance {
     pub(super) fn make(&self, spec: &NativeSpec, end: &OutsideEnd) -> Result<(), NodeFailure> {
         let program = spec.program.display();
         self.write_all(&|| self.is_stopping() || end.is_stopping() || self.state().silent);
-        let until = Instant::now() + HELLO;
+        let until = Instant::now() + spec.start_timeout;
         let mut state = lock(&self.state);
         loop {
             if let Some(Err(failure)) = &state.hello {
@@ -162,7 +160,8 @@ impl Instance {
             }
             if state.hello.is_none() && !state.silent && Instant::now() >= until {
                 return Err(NodeFailure::new(format!(
-                    "{program}: has not answered within {HELLO:?}; is it a node of dora?"
+                    "{program}: has not answered within {:?}; is it a node of dora?",
+                    spec.start_timeout
                 )));
             }
             state = self.wait(state);
@@ -229,6 +228,13 @@ impl Instance {
         // What it has written is read to its end, also when something that it has started holds the connection open.
         self.channel.interrupt();
         self.change(|state| state.exit = Some(how));
+    }
+
+    /// Its node has ended, or was not made.
+    pub(super) fn node_ended(&self) {
+        if let Some(process) = &*lock(&self.process) {
+            process.node_ended();
+        }
     }
 
     fn is_stopping(&self) -> bool {

@@ -5,10 +5,14 @@
 //! started.
 
 mod instance;
+mod own;
 mod reader;
+
+pub use own::OwnProcess;
 
 use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
 use instance::Instance;
+pub use instance::RECORD;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use plugin_abi::node::Stop;
@@ -19,6 +23,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Messages that a node may be given ahead when all of its inputs wait for it anyway (`queue_policy: backpressure`). For
 /// any other node it is 1: a message that has left the queue cannot be dropped by its policy.
@@ -27,11 +32,16 @@ pub const AHEAD: u32 = 32;
 /// Makes the process of a node. Any thread.
 pub trait Spawn: Send + Sync + fmt::Debug {
     /// Starts the process with its end of the connection, as its standard input if it is a process of its own. `ended` is to be called once, on any thread, when it has ended and
-    /// what it has printed has been read.
+    /// what it has printed has been read. `end` takes what it prints.
     ///
     /// # Errors
     /// Why there is no process; `ended` is not called then.
-    fn spawn(&self, connection: Object, ended: OnEnd) -> Result<Box<dyn Process>, NodeFailure>;
+    fn spawn(
+        &self,
+        connection: Object,
+        end: &OutsideEnd,
+        ended: OnEnd,
+    ) -> Result<Box<dyn Process>, NodeFailure>;
 }
 
 /// Told how a process has ended.
@@ -39,6 +49,9 @@ pub type OnEnd = Box<dyn FnOnce(ProcessEnd) + Send>;
 
 /// A process that runs. Dropping it may end it.
 pub trait Process: Send {
+    /// Its node has said that it has ended, or that it could not be made: a process of its own ends by itself now.
+    fn node_ended(&self) {}
+
     /// Ends it, and all that it has started, by force. Never waits; may be called again.
     fn kill(&self);
 }
@@ -69,6 +82,9 @@ pub struct NativeSpec {
     pub config: String,
     /// How many messages it may be given ahead: 1, or [`AHEAD`].
     pub window: u32,
+    /// How long the process may take until it answers the greeting. What its node does to be made takes as long as it
+    /// takes.
+    pub start_timeout: Duration,
 }
 
 /// A node that is a process of its own. Each instance is a new process.

@@ -112,6 +112,7 @@ fn frame(
         FromNode::Created => instance.change(|state| state.made = Some(Ok(()))),
         FromNode::NotCreated(failure) => {
             instance.change(|state| state.made = Some(Err(failure)));
+            instance.node_ended();
         }
         FromNode::Output(packet) => {
             if packet.port as usize >= end.outputs().len() {
@@ -126,6 +127,17 @@ fn frame(
         FromNode::Ready(messages) => instance.grant(messages),
         FromNode::Ended(ended) => ended_as(instance, ended),
         FromNode::Log(line) => end.log(&line.as_log_line()),
+        FromNode::Taken {
+            input,
+            taken,
+            dropped,
+        } => {
+            if let Some(name) = end.inputs().get(input as usize) {
+                let mut counts = lock(&instance.counts);
+                counts.taken.insert(name.clone(), taken);
+                counts.dropped.insert(name.clone(), dropped);
+            }
+        }
         FromNode::Unread { output, messages } => {
             if let Some(name) = end.outputs().get(output as usize) {
                 let mut counts = lock(&instance.counts);
@@ -138,6 +150,7 @@ fn frame(
 
 fn ended_as(instance: &Instance, ended: Ended) {
     instance.change(|state| state.ended = Some(ended));
+    instance.node_ended();
 }
 
 /// Whether a process's versions fit, in the words that a plugin's misfit has.

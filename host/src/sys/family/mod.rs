@@ -16,7 +16,16 @@ use windows as system;
 
 use std::io;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// This process is about to end: no families any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Lets every start fail from now on.
+pub fn start_no_more() {
+    CLOSED.store(true, Ordering::SeqCst);
+}
 
 /// A child process and its descendants. Any thread.
 #[derive(Debug)]
@@ -37,6 +46,9 @@ impl Family {
     /// # Errors
     /// It cannot be started.
     pub fn spawn(command: &mut Command) -> io::Result<Self> {
+        if CLOSED.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
         system::prepare(command);
         let mut child = command.spawn()?;
         let group = match system::Group::of(&child) {

@@ -119,7 +119,11 @@ fn part_of_a_block_or_another_type_of_it_is_copied() {
         let part = Box::new(Part(memory.clone()));
         Message::in_memory(stamp, &schema, length as i64, part, &[]).expect("valid")
     };
-    let (part, whole, other) = (make(c"C", 50_000, 1), make(c"C", len, 2), make(c"c", len, 3));
+    let (part, whole, other) = (
+        make(c"C", 50_000, 1),
+        make(c"C", len, 2),
+        make(c"c", len, 3),
+    );
     let places = [&part, &whole, &other].map(|message| shared(&pool, message));
     let lies_there = |place: &Place| place.block.values() == start;
     assert_eq!(places.each_ref().map(lies_there), [false, true, false]);

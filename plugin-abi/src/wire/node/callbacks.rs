@@ -150,7 +150,10 @@ impl Shared {
 
     /// By output: messages that were not sent because nobody read them.
     pub(super) fn unread(&self) -> impl Iterator<Item = (u32, u64)> {
-        let counts = self.outputs.iter().map(|output| output.unread.load(Ordering::Relaxed));
+        let counts = self
+            .outputs
+            .iter()
+            .map(|output| output.unread.load(Ordering::Relaxed));
         (0..).zip(counts).filter(|(_, count)| *count > 0)
     }
 
@@ -210,7 +213,10 @@ impl Shared {
     }
 
     fn warn(&self, output: u32, text: &str) {
-        let name = self.outputs.get(output as usize).map_or("?", |output| &output.name);
+        let name = self
+            .outputs
+            .get(output as usize)
+            .map_or("?", |output| &output.name);
         self.log(&LogLine {
             level: 1,
             target: "plugin_abi",
@@ -251,7 +257,9 @@ impl Callbacks for Handle {
         let last = self
             .0
             .stamp
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(next(last))
+            });
         Timestamp {
             time: next(last.unwrap_or_default()),
             ..wall

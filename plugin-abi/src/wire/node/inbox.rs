@@ -45,11 +45,6 @@ impl Inbox {
         self.incoming.channel()
     }
 
-    /// Whether the next event is there without waiting.
-    pub(super) fn has_more(&self) -> bool {
-        !self.ahead.is_empty() || self.incoming.has_more()
-    }
-
     /// The next event. Waits for it.
     pub(super) fn next(&mut self, shared: &Shared) -> Result<Event, WireError> {
         if let Some(event) = self.ahead.pop_front() {

@@ -84,11 +84,7 @@ fn not_created(channel: &Channel, failure: NodeFailure) -> Result<bool, WireErro
 }
 
 /// Tells the daemon this process's versions, and compares the daemon's.
-fn greet(
-    record: &Record,
-    incoming: &mut Incoming,
-    channel: &Channel,
-) -> Result<(), ServeError> {
+fn greet(record: &Record, incoming: &mut Incoming, channel: &Channel) -> Result<(), ServeError> {
     let hello = Greeting {
         wire: super::VERSION,
         record: record.as_bytes(),
@@ -209,13 +205,7 @@ impl Running {
 
     fn events(&mut self) -> Result<How, WireError> {
         loop {
-            let event = {
-                let mut inbox = lock(&self.shared.inbox);
-                if !inbox.has_more() {
-                    self.shared.channel.flush(&|| self.shared.is_over())?;
-                }
-                inbox.next(&self.shared)
-            };
+            let event = lock(&self.shared.inbox).next(&self.shared);
             if self.shared.is_over() {
                 return Ok(self.ended_by_itself());
             }

@@ -8,13 +8,13 @@ fn pair() -> (Stream, Stream) {
 }
 
 fn written(mapping: &super::Mapping, at: usize) -> u8 {
-    assert!(at < mapping.len());
+    assert!(at < mapping.size());
     // SAFETY: within the mapping.
     unsafe { mapping.as_ptr().add(at).read_volatile() }
 }
 
 fn write(mapping: &super::Mapping, at: usize, value: u8) {
-    assert!(at < mapping.len());
+    assert!(at < mapping.size());
     // SAFETY: within the mapping.
     unsafe { mapping.as_ptr().add(at).write_volatile(value) }
 }
@@ -36,7 +36,9 @@ fn bytes_pass_and_waiting_ends() {
     let mut handles = Handles::default();
     let mut room = [0; 8];
     for wait in [Wait::Not, Wait::AWhile] {
-        let error = there.read(&mut room, &mut handles, wait).expect_err("nothing yet");
+        let error = there
+            .read(&mut room, &mut handles, wait)
+            .expect_err("nothing yet");
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
     }
     here.write(b"hello", None, Wait::Long).expect("room");
@@ -71,9 +73,21 @@ fn the_end_is_seen_after_what_was_written() {
     here.write(b"last", None, Wait::Long).expect("room");
     drop(here);
     let (mut room, mut handles) = ([0; 8], Handles::default());
-    assert_eq!(there.read(&mut room, &mut handles, Wait::Long).expect("bytes"), 4);
-    assert_eq!(there.read(&mut room, &mut handles, Wait::Long).expect("the end"), 0);
-    let error = there.write(b"x", None, Wait::Long).expect_err("nobody reads");
+    assert_eq!(
+        there
+            .read(&mut room, &mut handles, Wait::Long)
+            .expect("bytes"),
+        4
+    );
+    assert_eq!(
+        there
+            .read(&mut room, &mut handles, Wait::Long)
+            .expect("the end"),
+        0
+    );
+    let error = there
+        .write(b"x", None, Wait::Long)
+        .expect_err("nobody reads");
     assert_eq!(error.kind(), ErrorKind::BrokenPipe);
 }
 
@@ -112,7 +126,9 @@ mod hostile {
 
     fn refused(object: OwnedFd, len: usize) -> String {
         let object = Object::from(object);
-        through(&object, len, false).expect_err("refused").to_string()
+        through(&object, len, false)
+            .expect_err("refused")
+            .to_string()
     }
 
     #[test]
@@ -136,7 +152,9 @@ mod hostile {
     #[test]
     fn a_reader_cannot_write_what_is_not_its() {
         let (object, _here) = Object::new(4096, false).expect("memory");
-        let error = through(&object, 4096, true).expect_err("sealed").to_string();
+        let error = through(&object, 4096, true)
+            .expect_err("sealed")
+            .to_string();
         assert!(error.contains("not permitted"), "{error}");
     }
 

@@ -193,7 +193,8 @@ impl Handles {
     /// None has come.
     pub fn stream(&mut self, _name: u128) -> io::Result<Stream> {
         let descriptor = self.0.pop_front();
-        let descriptor = descriptor.ok_or_else(|| io::Error::other("no descriptor came with it"))?;
+        let descriptor =
+            descriptor.ok_or_else(|| io::Error::other("no descriptor came with it"))?;
         Ok(Stream(descriptor))
     }
 
@@ -263,7 +264,10 @@ fn anonymous() -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
     for _ in 0..16 {
         // Such names may have 31 characters.
-        let name = format!("/dora-{:016x}", RandomState::new().hash_one(std::process::id()));
+        let name = format!(
+            "/dora-{:016x}",
+            RandomState::new().hash_one(std::process::id())
+        );
         match open(&*name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(object) => {
                 unlink(&*name)?;

@@ -1,0 +1,117 @@
+//! Named shared memory that processes leave behind when they are killed.
+//!
+//! Nodes of dora 0.x make it, and this runtime for them: `shmem_…` in the folder of shared memory, ours with the number of
+//! the process that made it. Invariant: what a living process has mapped stays. Absent: systems other than Linux, where
+//! such memory has no files or goes with its last process.
+
+#[cfg(target_os = "linux")]
+pub use linux::{mapped_by, remove, sweep};
+
+/// Nothing, where nothing is left.
+#[cfg(not(target_os = "linux"))]
+pub fn sweep() {}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    const FOLDER: &str = "/dev/shm";
+    const OF_NODES: &str = "shmem_";
+    /// Before the number of the process that has made it.
+    const OURS: &str = "shmem_dora_";
+
+    /// The shared memory of nodes that a process has mapped.
+    pub fn mapped_by(process: i32) -> BTreeSet<PathBuf> {
+        let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
+        mapped(&maps)
+    }
+
+    /// `7f00-7f10 rw-s 00000000 00:19 12  /dev/shm/shmem_x`, with ` (deleted)` behind a name that is gone.
+    fn mapped(maps: &str) -> BTreeSet<PathBuf> {
+        let files = maps.lines().filter_map(|line| {
+            let at = line.find(FOLDER)?;
+            let file = Path::new(line.get(at..)?);
+            let name = file.strip_prefix(FOLDER).ok()?.to_str()?;
+            (name.starts_with(OF_NODES) && !name.contains(['/', ' '])).then(|| file.to_owned())
+        });
+        files.collect()
+    }
+
+    /// Removes those of the files that no living process has mapped.
+    pub fn remove(mut files: BTreeSet<PathBuf>) {
+        if files.is_empty() {
+            return;
+        }
+        for process in processes() {
+            files = &files - &mapped_by(process);
+        }
+        for file in files {
+            // Gone already, or another user's.
+            let _ = fs::remove_file(file);
+        }
+    }
+
+    /// Removes what dead processes of this runtime have made.
+    pub fn sweep() {
+        let Ok(entries) = fs::read_dir(FOLDER) else {
+            return;
+        };
+        let dead = entries.flatten().filter(|entry| {
+            let name = entry.file_name();
+            let maker = name.to_str().and_then(maker);
+            maker.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists())
+        });
+        remove(dead.map(|entry| entry.path()).collect());
+    }
+
+    /// The process that has made the memory of this name, if it was one of ours.
+    fn maker(name: &str) -> Option<u32> {
+        let (id, _) = name.strip_prefix(OURS)?.split_once('_')?;
+        id.parse().ok()
+    }
+
+    fn processes() -> impl Iterator<Item = i32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn only_memory_of_nodes_counts() {
+            let maps = "7f00-7f10 rw-s 00000000 00:19 12                 /dev/shm/shmem_A1\n\
+                        7f10-7f20 rw-s 00000000 00:19 13                 /dev/shm/shmem_B2 (deleted)\n\
+                        7f20-7f30 rw-s 00000000 00:19 14                 /dev/shm/other\n\
+                        7f30-7f40 r-xp 00000000 00:19 14                 /usr/lib/libc.so\n\
+                        7f40-7f50 rw-p 00000000 00:00 0\n";
+            let expected = BTreeSet::from([PathBuf::from("/dev/shm/shmem_A1")]);
+            assert_eq!(mapped(maps), expected);
+            assert_eq!(maker("shmem_dora_12_ab"), Some(12));
+            for name in ["shmem_12_ab", "shmem_dora_x_ab", "shmem_dora_12"] {
+                assert_eq!(maker(name), None, "{name}");
+            }
+        }
+
+        #[test]
+        fn what_dead_processes_have_made_is_swept() {
+            let Ok(mut child) = std::process::Command::new("true").spawn() else {
+                return;
+            };
+            child.wait().expect("ended");
+            let dead = format!("{FOLDER}/{OURS}{}_test", child.id());
+            let living = format!("{FOLDER}/{OURS}{}_test", std::process::id());
+            if fs::write(&dead, b"x").is_err() {
+                // No such folder on this machine.
+                return;
+            }
+            fs::write(&living, b"x").expect("written");
+            sweep();
+            assert!(!Path::new(&dead).exists());
+            fs::remove_file(&living).expect("it was left");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Nodes that are processes of their own: the kinds of the fixture as an executable, among plugins.
+
+use crate::harness::{Ended, GRACE, Live, among_others, descriptor, launch, plan};
+use host::engine::{Ending, Plan, PlannedCode};
+use host::process::native::{AHEAD, Native, NativeSpec, OnEnd, Process, ProcessEnd, Spawn};
+use host_testing::fixtures;
+use plugin_abi::hosting::NodeFailure;
+use plugin_abi::wire::memory::Pool;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Starts a program without a family of its own or anything else.
+#[derive(Debug)]
+struct Plainly(PathBuf);
+
+/// A process and who waits for it.
+struct Running(Arc<Mutex<Child>>);
+
+impl Spawn for Plainly {
+    fn spawn(&self, stdin: Stdio, ended: OnEnd) -> Result<Box<dyn Process>, NodeFailure> {
+        let mut command = Command::new(&self.0);
+        command.stdin(stdin).stdout(Stdio::null());
+        let child = command
+            .spawn()
+            .map_err(|error| NodeFailure::new(error.to_string()))?;
+        let child = Arc::new(Mutex::new(child));
+        let waited = child.clone();
+        std::thread::spawn(move || {
+            let status = loop {
+                let mut child = waited.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(status) = child.try_wait().expect("a child") {
+                    break status;
+                }
+                drop(child);
+                std::thread::sleep(Duration::from_millis(2));
+            };
+            ended(ProcessEnd {
+                how: status.to_string(),
+                success: status.success(),
+                crashed: status.code().is_none(),
+                causes: Vec::new(),
+            });
+        });
+        Ok(Box::new(Running(child)))
+    }
+}
+
+impl Process for Running {
+    fn kill(&self) {
+        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // It fails when it has ended already.
+        let _ = child.kill();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Makes processes of some nodes of a plan.
+fn make_processes(plan: &mut Plan, nodes: &[usize], window: u32) {
+    let program = fixtures::executable("flow-node");
+    let pool = Pool::default();
+    for node in nodes {
+        let code = &mut plan.nodes[*node].code;
+        let PlannedCode::Plugin { kind, config, .. } = code else {
+            panic!("no plugin");
+        };
+        let spec = NativeSpec {
+            program: program.clone(),
+            plugin: String::new(),
+            kind: kind.name(),
+            config: config.clone(),
+            window,
+        };
+        let spawn = Arc::new(Plainly(program.clone()));
+        *code = PlannedCode::Outside(Arc::new(Native::new(spec, spawn, pool.clone())));
+    }
+}
+
+fn start(yaml: &str, nodes: &[usize], window: u32) -> Live {
+    let _gate = among_others();
+    let descriptor = descriptor(yaml);
+    let mut plan = plan(&descriptor);
+    make_processes(&mut plan, nodes, window);
+    launch(descriptor, &plan)
+}
+
+fn run(yaml: &str, nodes: &[usize], window: u32) -> Ended {
+    start(yaml, nodes, window).end()
+}
+
+/// A source, a node between and a checker, with what is to be put into the source's and the other's place.
+fn chain(source: &str, middle: &str) -> String {
+    format!(
+        "
+nodes:
+  - id: source
+    kind: source
+    config: {source}
+    inputs: {{tick: dora/timer/millis/1}}
+    outputs: [out]
+  - id: middle
+    {middle}
+    inputs: {{in: {{source: source/out, queue_policy: backpressure}}}}
+    outputs: [out]
+  - id: checker
+    kind: checker
+    inputs: {{in: {{source: middle/out, queue_policy: backpressure}}}}
+"
+    )
+}
+
+#[test]
+fn messages_of_all_sizes_pass_through_processes_in_any_place() {
+    for (bytes, count) in [(16, 2_000), (40_000, 500), (4 << 20, 20), (40 << 20, 4)] {
+        let source = format!("{{count: {count}, burst: 50, bytes: {bytes}}}");
+        let yaml = chain(&source, "kind: relay");
+        for (nodes, window) in [
+            (&[1][..], 1),
+            (&[0], AHEAD),
+            (&[2], AHEAD),
+            (&[0, 1, 2], AHEAD),
+        ] {
+            let ended = run(&yaml, nodes, window);
+            assert_eq!(ended.checked("checker"), (count, 0), "{bytes} {nodes:?}");
+            for node in ["source", "middle", "checker"] {
+                assert_eq!(
+                    ended.node(node).ending,
+                    Ending::Finished,
+                    "{node} {nodes:?}"
+                );
+            }
+            assert_eq!(ended.node("middle").outputs["out"], count);
+        }
+    }
+}
+
+#[test]
+fn what_is_sent_while_it_is_made_comes_first_and_what_nobody_reads_is_counted() {
+    let yaml = "
+nodes:
+  - id: source
+    kind: source
+    config: {count: 20, in_create: 5}
+    inputs: {tick: dora/timer/millis/1}
+    outputs: [out]
+  - id: checker
+    kind: checker
+    inputs: {in: {source: source/out, queue_policy: backpressure}}
+";
+    let ended = run(yaml, &[0], 1);
+    assert_eq!(ended.checked("checker"), (20, 0));
+    let alone = "
+nodes:
+  - id: source
+    kind: source
+    config: {count: 20}
+    inputs: {tick: dora/timer/millis/1}
+    outputs: [out]
+";
+    let ended = run(alone, &[0], 1);
+    assert_eq!(ended.node("source").outputs["out"], 20);
+}
+
+#[test]
+fn it_stops_when_it_is_asked_to() {
+    let yaml = chain("{count: 1000000}", "kind: relay");
+    let live = start(&yaml, &[0, 1, 2], AHEAD);
+    let tap = live.probe.tap("middle", "out", 10).expect("an output");
+    let first = tap.messages.recv_timeout(crate::harness::DEADLINE);
+    first.expect("a message");
+    live.stop(GRACE);
+    let ended = live.end();
+    for node in ["source", "middle", "checker"] {
+        assert_eq!(ended.node(node).ending, Ending::Stopped, "{node}");
+    }
+}
+
+#[test]
+fn failures_read_as_those_of_a_plugin_and_say_where() {
+    for (config, expected) in [
+        ("{how: error}", "failed: no picture: the lens is covered"),
+        ("{how: reported}", "failed: no picture: the lens is covered"),
+        (
+            "{how: create}",
+            "not created: no picture: the lens is covered",
+        ),
+        ("{how: panic}", "failed: panicked at "),
+        ("{how: exit}", "a node must not call exit"),
+    ] {
+        let middle = format!("kind: failing\n    config: {config}");
+        let ended = run(&chain("{count: 100}", &middle), &[1], 1);
+        let ending = ended.endings()[1].clone();
+        assert!(ending.contains(expected), "{config}: {ending}");
+        if config.contains("panic") {
+            assert!(ending.contains("failing.rs:"), "{ending}");
+            assert!(ending.contains(": no picture at message 1"), "{ending}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_ends_the_node_alone_and_names_the_callback() {
+    let yaml = chain(
+        "{count: 100}",
+        "kind: failing\n    config: {how: abort, at: 3}",
+    );
+    let ended = run(&yaml, &[1], 1);
+    let ending = ended.endings()[1].clone();
+    assert!(ending.contains("its process ended with"), "{ending}");
+    assert!(
+        ending.contains("in its callback for input `in`"),
+        "{ending}"
+    );
+    assert_eq!(ended.checked("checker").0, 2);
+}
+
+#[test]
+fn one_that_has_crashed_is_made_again() {
+    let middle =
+        "kind: failing\n    config: {how: abort, at: 3, times: 1}\n    restart_policy: on-failure";
+    let ended = run(&chain("{count: 100}", middle), &[1], 1);
+    assert_eq!(ended.node("middle").restarts, 1);
+    assert_eq!(ended.node("middle").ending, Ending::Finished);
+    assert_eq!(ended.log.matching("middle", "restart_count 1").len(), 1);
+}
+
+#[test]
+fn one_that_does_not_stop_is_ended_by_force() {
+    let folder = host_testing::fresh_dir();
+    let until = folder.path().join("never");
+    let middle = format!(
+        "kind: stubborn\n    config: {{until: '{}'}}",
+        until.display()
+    );
+    let live = start(&chain("{count: 100}", &middle), &[1], 1);
+    live.log.wait_for("middle", "blocks", 1);
+    live.stop(Duration::from_millis(300));
+    let ended = live.end();
+    assert_eq!(ended.node("middle").ending, Ending::Stuck);
+}
+
+#[test]
+fn threads_of_its_own_send_and_speak() {
+    let yaml = "
+nodes:
+  - id: source
+    kind: own-thread
+    config: {count: 50}
+    outputs: [out]
+  - id: checker
+    kind: checker
+    inputs: {in: {source: source/out, queue_policy: backpressure}}
+";
+    let ended = run(&yaml, &[0], 1);
+    assert_eq!(
+        ended.node("source").ending,
+        Ending::Finished,
+        "{:?}",
+        ended.log.all()
+    );
+    assert_eq!(ended.checked("checker").0, 50);
+}
+
+#[test]
+fn what_is_no_node_is_refused() {
+    let descriptor = descriptor(&chain("{count: 1}", "kind: relay"));
+    let mut plan = plan(&descriptor);
+    let program = fixtures::executable("node-executable");
+    let spec = NativeSpec {
+        program: program.clone(),
+        plugin: String::new(),
+        kind: "relay".into(),
+        config: "null".into(),
+        window: 1,
+    };
+    let native = Native::new(spec, Arc::new(Plainly(program)), Pool::default());
+    plan.nodes[1].code = PlannedCode::Outside(Arc::new(native));
+    let ended = launch(descriptor, &plan).end();
+    let ending = ended.endings()[1].clone();
+    assert!(
+        ending.starts_with("middle: not created: its process ended with"),
+        "{ending}"
+    );
+}
