@@ -7,6 +7,7 @@
 
 mod descriptor;
 mod direct;
+mod events;
 mod instance;
 mod outgoing;
 mod registry;
