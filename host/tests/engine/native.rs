@@ -1,64 +1,23 @@
 //! Nodes that are processes of their own: the kinds of the fixture as an executable, among plugins.
 
-use crate::harness::{Ended, GRACE, Live, among_others, descriptor, launch, plan};
+use crate::harness::{DEADLINE, Ended, GRACE, Live, among_others, descriptor, launch, plan};
+use host::descriptor::LogSpec;
 use host::engine::{Ending, Plan, PlannedCode};
-use host::process::native::{AHEAD, Native, NativeSpec, OnEnd, Process, ProcessEnd, Spawn};
+use host::process::child::Launch;
+use host::process::native::{AHEAD, Native, NativeSpec, OwnProcess, Spawn};
 use host_testing::fixtures;
-use plugin_abi::hosting::NodeFailure;
 use plugin_abi::wire::memory::Pool;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Starts a program without a family of its own or anything else.
-#[derive(Debug)]
-struct Plainly(PathBuf);
-
-/// A process and who waits for it.
-struct Running(Arc<Mutex<Child>>);
-
-impl Spawn for Plainly {
-    fn spawn(&self, stdin: Stdio, ended: OnEnd) -> Result<Box<dyn Process>, NodeFailure> {
-        let mut command = Command::new(&self.0);
-        command.stdin(stdin).stdout(Stdio::null());
-        let child = command
-            .spawn()
-            .map_err(|error| NodeFailure::new(error.to_string()))?;
-        let child = Arc::new(Mutex::new(child));
-        let waited = child.clone();
-        std::thread::spawn(move || {
-            let status = loop {
-                let mut child = waited.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(status) = child.try_wait().expect("a child") {
-                    break status;
-                }
-                drop(child);
-                std::thread::sleep(Duration::from_millis(2));
-            };
-            ended(ProcessEnd {
-                how: status.to_string(),
-                success: status.success(),
-                crashed: status.code().is_none(),
-                causes: Vec::new(),
-            });
-        });
-        Ok(Box::new(Running(child)))
-    }
-}
-
-impl Process for Running {
-    fn kill(&self) {
-        let mut child = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // It fails when it has ended already.
-        let _ = child.kill();
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill();
-    }
+/// Starts a program as a process of its own.
+fn process(program: &Path) -> Arc<dyn Spawn> {
+    let folder = std::env::current_dir().expect("a folder");
+    Arc::new(OwnProcess {
+        launch: Launch::new(program.to_owned(), Vec::new(), folder),
+        logs: LogSpec::default(),
+    })
 }
 
 /// Makes processes of some nodes of a plan.
@@ -76,8 +35,9 @@ fn make_processes(plan: &mut Plan, nodes: &[usize], window: u32) {
             kind: kind.name(),
             config: config.clone(),
             window,
+            start_timeout: DEADLINE,
         };
-        let spawn = Arc::new(Plainly(program.clone()));
+        let spawn = process(&program);
         *code = PlannedCode::Outside(Arc::new(Native::new(spec, spawn, pool.clone())));
     }
 }
@@ -278,8 +238,9 @@ fn what_is_no_node_is_refused() {
         kind: "relay".into(),
         config: "null".into(),
         window: 1,
+        start_timeout: DEADLINE,
     };
-    let native = Native::new(spec, Arc::new(Plainly(program)), Pool::default());
+    let native = Native::new(spec, process(&program), Pool::default());
     plan.nodes[1].code = PlannedCode::Outside(Arc::new(native));
     let ended = launch(descriptor, &plan).end();
     let ending = ended.endings()[1].clone();
