@@ -44,7 +44,10 @@ pub fn launcher(options: LaunchOptions, hub: &LogHub) -> Launcher {
         lines.submit(Record::new(Level::from_number(level), "dora", text));
     });
     let clock = *uuid::Uuid::now_v7().as_bytes();
-    let nodes = Processes::new(options.versions, clock, say);
+    let mut nodes = Processes::new(options.versions, clock, say);
+    if let Some(start) = options.start_timeout {
+        nodes = nodes.starting_within(start);
+    }
     let lines = hub.clone();
     let printed = move |stream, line: &str| {
         let record = Record::printed(stream, line, Origin::default(), SystemTime::now());

@@ -17,7 +17,7 @@ pub struct ProcessArgs {
     /// Run Python nodes with `uv run`.
     #[arg(long)]
     pub uv: bool,
-    /// How long an executable or a host process has to connect: 500ms, 30s, 2m.
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
-    pub start_timeout: Duration,
+    /// How long a process has to connect: 500ms, 30s, 2m. Without it 1m, and 5m for a node of dora.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub start_timeout: Option<Duration>,
 }

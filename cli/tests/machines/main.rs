@@ -14,6 +14,7 @@ mod failures;
 mod logs;
 #[cfg(target_os = "linux")]
 mod networks;
+mod processes;
 mod start_errors;
 mod starts;
 mod stops;

@@ -336,6 +336,11 @@ impl EngineLog for Bench {
         }
     }
 
+    fn calls(&self, node: &NodeId) -> Option<Arc<dyn Calls>> {
+        let place: Arc<dyn Calls> = self.of(node)?.clone();
+        Some(place)
+    }
+
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {
         self.of(node)
             .map_or_else(Arc::default, |place| place.level.clone())

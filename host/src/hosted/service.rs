@@ -4,6 +4,7 @@
 
 use super::bench::{Bench, Place};
 use crate::engine::Drive;
+use plugin_abi::node::Stop;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{Create, FromNode, Greeting, ToNode};
 use plugin_abi::wire::page::Page;
@@ -73,8 +74,12 @@ impl Service {
                     self.place.message(packet.port, message);
                 }
                 ToNode::Closed(input) => self.place.close(input),
-                ToNode::Stop(_) => {
-                    self.order(Drive::Stop(self.node));
+                ToNode::Stop(why) => {
+                    // That its inputs have ended the node finds out here, after what waits in them; told to stop it
+                    // would not get that, nor send any more.
+                    if why == Stop::Requested {
+                        self.order(Drive::Stop(self.node));
+                    }
                     self.place.give_room(1);
                 }
                 ToNode::Level(level) => self.place.set_level(level),

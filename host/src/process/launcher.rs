@@ -27,6 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a process that speaks our wire has to connect, if nothing else is said.
+const START: Duration = Duration::from_secs(60);
+
 /// How nodes outside are run.
 #[derive(Debug, Clone)]
 pub struct LaunchOptions {
@@ -34,8 +37,9 @@ pub struct LaunchOptions {
     pub program: PathBuf,
     /// Where plugins run that do not say so.
     pub usual_place: ProcessPlace,
-    /// How long a process has to connect.
-    pub start_timeout: Duration,
+    /// How long a process has to connect; without it a minute, and five for a node of dora, which may install packages
+    /// before.
+    pub start_timeout: Option<Duration>,
     /// Whether Python runs under `uv`.
     pub uv: bool,
     /// Which of dora's nodes are served.
@@ -75,7 +79,7 @@ impl LaunchOptions {
         Self {
             program,
             usual_place: ProcessPlace::Daemon,
-            start_timeout: Duration::from_secs(60),
+            start_timeout: None,
             uv: false,
             versions: Versions::All,
         }
@@ -214,7 +218,7 @@ impl Launcher {
                 true => native::AHEAD,
                 false => 1,
             },
-            start_timeout: self.0.options.start_timeout,
+            start_timeout: self.0.options.start_timeout.unwrap_or(START),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! which nodes of a descriptor run so.
 
 use super::child::Launch;
-use super::dora::outside::{Direct, DoraNode, Port, Registry, Say, direct_plan, dora_descriptor};
+use super::dora::outside::{
+    Direct, DoraNode, Port, Registry, START, Say, direct_plan, dora_descriptor,
+};
 use super::dora::server::{NodeServer, ServerOptions};
 use super::dora::sniff::Versions;
 use crate::descriptor::{Descriptor, Node};
@@ -15,6 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// The port on which dynamic nodes look for their daemon.
 pub const DYNAMIC_PORT: u16 = 53291;
@@ -25,6 +28,7 @@ pub const DYNAMIC_PORT_VARIABLE: &str = "DORA_DAEMON_LOCAL_LISTEN_PORT";
 #[derive(Debug, Clone)]
 pub struct Processes {
     shared: Arc<Shared>,
+    start: Duration,
 }
 
 struct Shared {
@@ -56,7 +60,13 @@ impl Processes {
                 dynamic_port: port.unwrap_or(DYNAMIC_PORT),
                 servers: Mutex::default(),
             }),
+            start: START,
         }
+    }
+
+    /// The same with another time for a process to become a node; the usual one is [`START`].
+    pub fn starting_within(self, start: Duration) -> Self {
+        Self { start, ..self }
     }
 
     /// Serves nodes on a listener from now on, dynamic ones too, instead of on ports that are found when the first node
@@ -110,14 +120,15 @@ impl Processes {
         descriptor: Arc<serde_json::Value>,
         direct: Direct,
     ) -> Arc<dyn Outside> {
-        Arc::new(DoraNode::new(
+        let made = DoraNode::new(
             node,
             launch,
             descriptor,
             direct,
             self.shared.registry.clone(),
             self.shared.clone(),
-        ))
+        );
+        Arc::new(made.starting_within(self.start))
     }
 }
 

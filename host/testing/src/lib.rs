@@ -9,6 +9,7 @@ mod compile;
 pub mod fixtures;
 pub mod plugins;
 mod program;
+pub mod python;
 
 pub use background::{Background, wait_until};
 pub use compile::cc;

@@ -8,11 +8,10 @@ mod flows;
 mod host;
 mod life;
 mod lives;
-mod python;
 mod strangers;
 
 use host::TestHost;
-use python::Python;
+use host_testing::python::{self, Python};
 
 /// dora's releases and their message formats.
 const RELEASES: [(&str, &str); 3] = [("1.1.0", "1.1.0"), ("0.4.1", "0.7.0"), ("0.3.12", "0.5.0")];

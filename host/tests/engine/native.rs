@@ -223,7 +223,7 @@ nodes:
     kind: checker
     inputs: {in: {source: source/out, queue_policy: backpressure}}
 ";
-    let ended = run(&yaml, &[0], 1);
+    let ended = run(yaml, &[0], 1);
     assert_eq!(
         ended.node("source").ending,
         Ending::Finished,

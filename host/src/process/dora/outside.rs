@@ -110,6 +110,11 @@ impl DoraNode {
         }
     }
 
+    /// The same with another time for its process to subscribe.
+    pub fn starting_within(self, start: Duration) -> Self {
+        Self { start, ..self }
+    }
+
     fn current(&self) -> MutexGuard<'_, Current> {
         lock(&self.current)
     }

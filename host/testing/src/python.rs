@@ -1,26 +1,47 @@
 //! Python with a release of dora in it, and nodes run by it.
+//!
+//! Invariant: an environment is made once, under a lock on a file, and kept in the target folder. Absent: which releases
+//! there are, and what becomes of a test where PyPI cannot be reached: [`Python::with_dora`] says why there is none.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+/// Where a node of dora finds how to reach its runtime.
+const VARIABLE: &str = "DORA_NODE_CONFIG";
+/// The script of the fixtures: a node of dora that does what the kinds of `flow` do, as its variables say.
+pub fn node_script() -> PathBuf {
+    crate::repo_root().join("host/testing/fixtures/dora/node.py")
+}
+
 /// How long a package may take to come.
 const INSTALL: Duration = Duration::from_secs(180);
 
+/// An interpreter that has dora and pyarrow.
+#[derive(Debug, Clone)]
 pub struct Python {
     program: PathBuf,
+    folder: PathBuf,
 }
 
 /// One at a time: tests of one process share the folders.
 static MAKING: Mutex<()> = Mutex::new(());
 
 impl Python {
+    /// One with this release of dora; made when there is none yet.
+    ///
+    /// # Errors
+    /// Why there is none, such as that PyPI cannot be reached.
     pub fn with_dora(release: &str) -> Result<Self, String> {
         let _making = MAKING.lock().unwrap_or_else(|it| it.into_inner());
-        let folder = host_testing::target_dir()
-            .join("venvs")
-            .join(format!("dora-{release}"));
+        let environments = crate::target_dir().join("venvs");
+        let lock = fs::create_dir_all(&environments)
+            .and_then(|()| File::create(environments.join("lock")))
+            .and_then(|lock| lock.lock().map(|()| lock));
+        let _lock = lock.map_err(|error| error.to_string())?;
+        let folder = environments.join(format!("dora-{release}"));
         let bin = if cfg!(windows) {
             "Scripts/python.exe"
         } else {
@@ -47,7 +68,12 @@ impl Python {
                 .spawn();
             end_well(pip.map_err(|error| error.to_string())?)?;
         }
-        Ok(Self { program })
+        Ok(Self { program, folder })
+    }
+
+    /// The folder of its virtual environment.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The interpreter.
@@ -56,14 +82,19 @@ impl Python {
     }
 
     /// Starts a script as a node.
+    ///
+    /// # Panics
+    /// When it cannot be started.
     pub fn start(&self, folder: &Path, script: &str, config: &str) -> Running {
-        let variable = ::host::process::dora::launch::VARIABLE;
         self.run(folder, script, |command| {
-            command.env(variable, config);
+            command.env(VARIABLE, config);
         })
     }
 
     /// Starts a script that knows of no daemon.
+    ///
+    /// # Panics
+    /// When it cannot be started.
     pub fn start_alone(&self, folder: &Path, script: &str) -> Running {
         self.run(folder, script, |_| {})
     }
@@ -113,6 +144,12 @@ pub struct Running(Option<Child>);
 
 impl Running {
     /// Its output after it has ended by itself.
+    ///
+    /// # Errors
+    /// What it has printed, when it has not ended in time.
+    ///
+    /// # Panics
+    /// When the system does not say how it has ended.
     pub fn ended(mut self, within: Duration) -> Result<Output, String> {
         let mut child = self.0.take().expect("it runs");
         let end = Instant::now() + within;
