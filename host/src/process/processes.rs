@@ -94,7 +94,7 @@ impl Processes {
 
     /// The dora nodes of a dataflow, or of this machine's share of it, each with its launch as for
     /// [`Processes::dora_node`]. Those of 1.x hand each other messages past this process where nobody here needs them:
-    /// taps do not see these. `read_elsewhere` says which outputs are needed beside the descriptor, on other machines.
+    /// taps do not see these, and what the nodes' sessions drop is not counted. `read_elsewhere` says which outputs are needed beside the descriptor, on other machines.
     pub fn dora_nodes(
         &self,
         descriptor: &Descriptor,

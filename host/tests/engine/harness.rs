@@ -9,6 +9,7 @@ use host::engine::{
 };
 use host::ids::{DataflowId, MachineId, NodeId};
 use host::launch::{self, Runtime};
+use host::plugin::info::PluginInfo;
 use host::plugin::preflight::Isolation;
 use host::plugin::{Loader, LoaderOptions};
 use host_testing::{fixtures, fresh_dir};
@@ -58,6 +59,12 @@ fn only_here() -> Runtime<'static> {
         loader: loader(),
         launcher: None,
     }
+}
+
+/// What the fixture declares.
+pub fn flow_info() -> PluginInfo {
+    let plugin = loader().load(&fixtures::path("flow")).expect("a plugin");
+    plugin.info().clone()
 }
 
 /// Reads a descriptor whose nodes all come from the fixture: their `path` is filled in.

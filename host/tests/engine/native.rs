@@ -3,11 +3,14 @@
 use crate::harness::{DEADLINE, Ended, GRACE, Live, among_others, descriptor, launch, plan};
 use host::descriptor::LogSpec;
 use host::engine::{Ending, Plan, PlannedCode};
+use host::plugin::info::PluginInfo;
 use host::process::child::Launch;
 use host::process::native::{AHEAD, Native, NativeSpec, OwnProcess, Spawn};
 use host_testing::fixtures;
+use plugin_abi::handshake::{ABI, PREFIX, Record, Versions};
 use plugin_abi::wire::memory::Pool;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +25,10 @@ fn process(program: &Path) -> Arc<dyn Spawn> {
 
 /// Makes processes of some nodes of a plan.
 fn make_processes(plan: &mut Plan, nodes: &[usize], window: u32) {
-    let program = fixtures::executable("flow-node");
+    make_processes_of(plan, nodes, window, fixtures::executable("flow-node"));
+}
+
+fn make_processes_of(plan: &mut Plan, nodes: &[usize], window: u32, program: PathBuf) {
     let pool = Pool::default();
     for node in nodes {
         let code = &mut plan.nodes[*node].code;
@@ -227,25 +233,66 @@ nodes:
     assert_eq!(ended.checked("checker").0, 50);
 }
 
-#[test]
-fn what_is_no_node_is_refused() {
+/// How a chain ends whose middle is this program.
+fn with_program(program: PathBuf) -> String {
+    let _gate = among_others();
     let descriptor = descriptor(&chain("{count: 1}", "kind: relay"));
     let mut plan = plan(&descriptor);
-    let program = fixtures::executable("node-executable");
-    let spec = NativeSpec {
-        program: program.clone(),
-        plugin: String::new(),
-        kind: "relay".into(),
-        config: "null".into(),
-        window: 1,
-        start_timeout: DEADLINE,
-    };
-    let native = Native::new(spec, process(&program), Pool::default());
-    plan.nodes[1].code = PlannedCode::Outside(Arc::new(native));
-    let ended = launch(descriptor, &plan).end();
-    let ending = ended.endings()[1].clone();
-    assert!(
-        ending.starts_with("middle: not created: its process ended with"),
-        "{ending}"
-    );
+    make_processes_of(&mut plan, &[1], 1, program);
+    launch(descriptor, &plan).end().endings()[1].clone()
+}
+
+#[test]
+fn what_is_no_node_is_refused() {
+    let ending = with_program(fixtures::executable("node-executable"));
+    let expected = "middle: not created: its process ended with";
+    assert!(ending.starts_with(expected), "{ending}");
+}
+
+#[test]
+fn an_executable_of_another_version_is_refused_with_both_versions() {
+    let mut bytes = std::fs::read(fixtures::executable("flow-node")).expect("a file");
+    // Where the record is, not where the code has its mark.
+    let records = (0..bytes.len() - PREFIX).filter(|at| {
+        let prefix = bytes.get(*at..).unwrap_or_default();
+        Versions::read(prefix).is_some_and(|versions| versions.abi == ABI)
+    });
+    let records: Vec<usize> = records.collect();
+    assert!(!records.is_empty());
+    let format = std::mem::offset_of!(Record, message_format.minor);
+    for record in records {
+        bytes[record + format..][..2].copy_from_slice(&5_u16.to_ne_bytes());
+    }
+    let folder = host_testing::fresh_dir();
+    let program = folder.path().join("old-node.exe");
+    std::fs::write(&program, bytes).expect("a fresh folder can be written");
+    let permissions = std::fs::metadata(fixtures::executable("flow-node")).expect("a file");
+    std::fs::set_permissions(&program, permissions.permissions()).expect("our own file");
+    let ending = with_program(program);
+    let expected = "old-node.exe: version mismatch: message format v0.5.0 is not compatible with expected message format v0.7.0; rebuild it with plugin-abi 0.7";
+    assert!(ending.ends_with(expected), "{ending}");
+}
+
+#[test]
+fn an_instance_that_fails_takes_no_more_than_the_message_it_failed_on() {
+    let source = "{count: 60, burst: 20}";
+    for (how, lost) in [("error", 3), ("panic", 3), ("reported", 0), ("abort", 3)] {
+        let middle = format!(
+            "kind: failing\n    config: {{how: {how}, at: 10, times: 3}}\n    restart_policy: on-failure"
+        );
+        let ended = run(&chain(source, &middle), &[1], 1);
+        assert_eq!(ended.node("middle").restarts, 3, "{how}");
+        assert_eq!(ended.checked("checker"), (60 - lost, lost), "{how}");
+    }
+}
+
+#[test]
+fn an_executable_declares_what_its_plugin_declares() {
+    let described = Command::new(fixtures::executable("flow-node"))
+        .arg(plugin_abi::executable::DESCRIBE)
+        .output()
+        .expect("it runs");
+    let described: PluginInfo = serde_json::from_slice(&described.stdout).expect("its own form");
+    let plugin = crate::harness::flow_info();
+    assert_eq!(described, plugin);
 }

@@ -75,17 +75,11 @@ struct State {
 /// A stream in a block, and which message it is of.
 #[derive(Debug)]
 struct Remembered {
-    message: Identity,
+    /// The message's address, which is no other's while the block is there: that keeps the message.
+    message: usize,
     block: Weak<Block>,
     start: usize,
     len: usize,
-}
-
-/// What tells messages apart: the address alone is used again.
-type Identity = (usize, [u8; crate::meta::HEADER]);
-
-fn identity(message: &Message) -> Identity {
-    (message.as_ptr().addr(), message.timestamp().to_bytes())
 }
 
 /// Memory that can be mapped by others.
@@ -114,6 +108,8 @@ pub struct Block {
     room: usize,
     /// What was written before the values, once it has been.
     head: OnceLock<Vec<u8>>,
+    /// The message that it is a copy of.
+    copied: OnceLock<Message>,
 }
 
 /// A stream in shared memory.
@@ -191,8 +187,10 @@ impl Pool {
         if encoded.len() < FROM {
             return Ok(Stream::Inline(encoded));
         }
-        let in_place = plain.and_then(|values| self.in_place(values, &encoded));
-        let Some(place) = in_place.or_else(|| self.copy(&encoded)) else {
+        if let Some(place) = plain.and_then(|values| self.in_place(values, &encoded)) {
+            return Ok(Stream::Shared(place));
+        }
+        let Some(place) = self.copy(&encoded) else {
             return Ok(Stream::Inline(encoded));
         };
         self.remember(message, &place);
@@ -200,9 +198,11 @@ impl Pool {
     }
 
     fn remembered(&self, message: &Message) -> Option<Place> {
-        let identity = identity(message);
+        let address = message.as_ptr().addr();
         let state = lock(&self.0.state);
-        let known = state.encoded.iter().find(|it| it.message == identity)?;
+        // Newest first: older ones of this address are of messages that are gone.
+        let mut known = state.encoded.iter().rev();
+        let known = known.find(|it| it.message == address)?;
         Some(Place {
             block: known.block.upgrade()?,
             start: known.start,
@@ -211,14 +211,16 @@ impl Pool {
     }
 
     fn remember(&self, message: &Message, place: &Place) {
-        let message = identity(message);
+        let address = message.as_ptr().addr();
+        // It was made for this message alone.
+        let _ = place.block.copied.set(message.clone());
         let mut state = lock(&self.0.state);
-        state.encoded.retain(|it| it.message != message);
+        state.encoded.retain(|it| it.message != address);
         if state.encoded.len() >= REMEMBERED {
             state.encoded.pop_front();
         }
         state.encoded.push_back(Remembered {
-            message,
+            message: address,
             block: Arc::downgrade(&place.block),
             start: place.start,
             len: place.len,
@@ -286,6 +288,7 @@ impl Pool {
             pool: Arc::downgrade(&self.0),
             room,
             head: OnceLock::new(),
+            copied: OnceLock::new(),
         });
         let mut state = lock(&self.0.state);
         state

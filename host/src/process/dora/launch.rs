@@ -11,6 +11,9 @@ use std::net::SocketAddr;
 /// The variable that holds the configuration.
 pub const VARIABLE: &str = "DORA_NODE_CONFIG";
 
+/// Longest value, in bytes: Linux takes 128 KiB for a variable, Windows 32,767 UTF-16 units.
+const LONGEST: usize = if cfg!(windows) { 32_000 } else { 128_000 };
+
 /// How a node is configured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Launch {
@@ -46,10 +49,18 @@ pub struct LaunchInput {
 }
 
 impl Launch {
-    /// The value of [`VARIABLE`]: YAML.
+    /// The value of [`VARIABLE`]: YAML. Without the descriptor, which few nodes read, where a variable cannot hold it.
     pub fn yaml(&self) -> String {
+        let whole = self.written(&self.descriptor);
+        match whole.len() > LONGEST {
+            true => self.written(&json!({"nodes": []})),
+            false => whole,
+        }
+    }
+
+    fn written(&self, descriptor: &Value) -> String {
         // JSON is YAML, but for the tag that names the way to the daemon.
-        let fields = self.fields();
+        let fields = self.fields(descriptor);
         let mut out = String::from("{");
         for (key, value) in &fields {
             out.push_str(&format!(
@@ -80,7 +91,7 @@ impl Launch {
             .collect()
     }
 
-    fn fields(&self) -> Map<String, Value> {
+    fn fields(&self, descriptor: &Value) -> Map<String, Value> {
         let inputs = self.inputs.iter().map(|it| {
             let input = json!({"source": it.source, "queue_size": it.queue});
             (it.input.as_str().to_owned(), input)
@@ -92,7 +103,7 @@ impl Launch {
             "dataflow_id": self.dataflow.to_string(),
             "node_id": self.node.as_str(),
             "run_config": {"inputs": inputs.collect::<Map<_, _>>(), "outputs": outputs},
-            "dataflow_descriptor": self.descriptor,
+            "dataflow_descriptor": descriptor,
             "dynamic": self.dynamic,
             "write_events_to": null,
             "restart_count": self.restarts,
@@ -131,7 +142,7 @@ impl std::fmt::Display for Plain<'_> {
 pub fn answer(result: &Result<Launch, String>) -> Vec<u8> {
     let result = match result {
         Ok(launch) => {
-            let mut fields = launch.fields();
+            let mut fields = launch.fields(&launch.descriptor);
             let address = json!({"Tcp": {"socket_addr": launch.address.to_string()}});
             fields.insert("daemon_communication".to_owned(), address);
             json!({"Ok": fields})

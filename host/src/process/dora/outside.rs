@@ -7,6 +7,7 @@
 
 mod descriptor;
 mod direct;
+mod events;
 mod instance;
 mod outgoing;
 mod registry;
@@ -24,6 +25,7 @@ use crate::ids::{DataflowId, NodeId, PortName};
 use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch as Command};
 use crate::process::lines::Lines;
+use crate::process::program::Problem;
 use crate::tail::Tail;
 
 use instance::{Instance, NotBegun};
@@ -177,11 +179,8 @@ impl DoraNode {
             }),
         };
         let child = Child::spawn(&command, hooks);
-        let child = child.map_err(|error| {
-            let program = command.program.display();
-            format!("`{program}` cannot be started: {error}")
-        })?;
-        Ok(Arc::new(child))
+        let child = child.map_err(|error| Problem::of_start(&command, &error).to_string());
+        child.map(Arc::new)
     }
 
     /// Waits until the process has subscribed.
@@ -189,8 +188,7 @@ impl DoraNode {
         let mut result = instance.begun(UNUSUAL.min(self.start));
         if matches!(result, Err(NotBegun::Late)) {
             let text = format!(
-                "its process has not connected for {UNUSUAL:?}: its messages need `Node()` of dora, which waits for nothing; \
-                 it has {:?} altogether",
+                "its process has made no dora node for {UNUSUAL:?}, and nothing begins before; it has {:?} altogether",
                 self.start
             );
             instance.end.warn(&text);

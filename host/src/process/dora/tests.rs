@@ -365,6 +365,17 @@ fn every_generation_reads_its_configuration() {
 }
 
 #[test]
+fn a_descriptor_that_no_variable_holds_is_left_out() {
+    let mut launch = launch();
+    launch.descriptor = serde_json::json!({"nodes": [], "name": "x".repeat(200_000)});
+    let yaml = launch.yaml();
+    assert!(yaml.len() < 2_000);
+    let read: dora_message::daemon_to_node::NodeConfig =
+        serde_yaml::from_str(&yaml).expect("a node reads it");
+    assert_eq!(read.dataflow_id, FLOW);
+}
+
+#[test]
 fn a_dynamic_node_is_understood_before_it_registers() {
     use dora_message_v0::node_to_daemon::DaemonRequest;
     let old = bincode::serialize(&dora_message_v0::common::Timestamped {

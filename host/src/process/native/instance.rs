@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) silent: bool,
     /// How the process has ended.
     pub(super) exit: Option<ProcessEnd>,
+    /// Whether the engine has been told of its end, or never will be.
+    over: bool,
     /// Whether the engine knows the instance, and is to be told of its end.
     known: bool,
     /// How the instance has ended, until the engine is told.
@@ -209,6 +211,7 @@ impl Instance {
     pub(super) fn over(&self, result: Result<(), NodeFailure>, end: &OutsideEnd) {
         self.change(|state| state.result = Some(result));
         self.tell(end);
+        self.change(|state| state.over = true);
     }
 
     fn tell(&self, end: &OutsideEnd) {
@@ -278,36 +281,38 @@ impl Instance {
         let _ = self.channel.send(&ToNode::Go);
     }
 
-    /// Gives it a message as soon as it takes one; not after its end or a request to stop.
+    /// Gives it a message, and returns when it takes the next one: a message stays in its queue, where its policy rules and
+    /// where the next instance finds it, until then. Not after its end or a request to stop.
     pub(super) fn input(&self, input: u32, message: &Message) -> Result<(), WireError> {
-        if !self.take_credit() {
+        if !self.wait_for_credit() {
             return Ok(());
         }
         let give_up = || self.is_stopping() || self.state().silent;
-        match self.channel.put_message(input, message, &give_up) {
-            Err(error @ WireError::Encode(_)) => {
-                self.grant(1);
-                Err(error)
-            }
-            // As above.
-            _ => Ok(()),
+        let put = self.channel.put_message(input, message, &give_up);
+        if let Err(error @ WireError::Encode(_)) = put {
+            return Err(error);
         }
-    }
-
-    fn take_credit(&self) -> bool {
-        let mut state = self.state();
-        if state.credits == 0 {
-            drop(state);
+        let left = {
+            let mut state = self.state();
+            state.credits = state.credits.saturating_sub(1);
+            state.credits
+        };
+        if left == 0 {
             // It gives credit for what it has got.
             self.flush();
-            state = self.state();
+            self.wait_for_credit();
         }
+        Ok(())
+    }
+
+    /// Waits until it takes a message; `false` when it takes none any more.
+    fn wait_for_credit(&self) -> bool {
+        let mut state = self.state();
         loop {
-            if self.is_stopping() || state.silent {
+            if self.is_stopping() || state.over {
                 return false;
             }
-            if let Some(left) = state.credits.checked_sub(1) {
-                state.credits = left;
+            if state.credits > 0 {
                 return true;
             }
             state = self.wait(state);

@@ -71,6 +71,19 @@ fn a_long_message_is_written_once_for_all_its_readers() {
 }
 
 #[test]
+fn a_later_message_at_the_same_address_is_not_taken_for_an_earlier_one() {
+    let pool = Pool::default();
+    let mut places = Vec::new();
+    for count in 10_000..10_100 {
+        // All are stamped alike, and each is dropped before the next is made.
+        let place = shared(&pool, &numbers(count));
+        places.push(place);
+        let place = places.last().expect("one");
+        assert!(read(place) == encode(&numbers(count)).expect("valid").to_vec());
+    }
+}
+
+#[test]
 fn short_messages_stay_in_their_frames() {
     let pool = Pool::default();
     assert!(matches!(pool.stream(&numbers(1)), Ok(Stream::Inline(_))));

@@ -311,3 +311,6 @@ impl Running {
         shared.channel.send(&FromNode::Ended(ended))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 //! An output may when all of its readers are dora nodes here that are started once, and whose queues the nodes' own can
 //! stand for: nobody here needs its bytes. Its sender asks each reader over a session of its own whether it hears it, for
 //! half a second; when all do, only notices come through here, else all messages do. Nodes of 0.x know nothing of this and
-//! never answer. Invariant: either way every reader gets every message once. Absent: sessions, which are the nodes' own.
+//! never answer. Invariant: either way a reader gets a message at most once, and in order. What the nodes' sessions drop
+//! when they have no room, nobody counts: that is dora's own way. Absent: sessions, which are the nodes'.
 
 use crate::descriptor::{Descriptor, Node, NodePath, QueuePolicy, RestartPolicy, Source};
 use crate::ids::{NodeId, PortName};

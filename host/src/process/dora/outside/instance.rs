@@ -5,21 +5,18 @@
 //! wire.
 
 use super::super::host::{NodeEnd, Taken, Wake};
-use super::super::session::BATCH;
 use super::super::words::NodeEvent;
 use super::direct::Counter;
+use super::events::Events;
 use super::outgoing::Outgoing;
 use crate::engine::OutsideEnd;
 use crate::ids::PortName;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// Most bytes that are put together for a node that asks.
-const BATCH_BYTES: usize = 4 << 20;
 
 /// An instance. Any thread.
 pub struct Instance {
@@ -43,15 +40,7 @@ struct State {
     subscribed: bool,
     detached: bool,
     start: Option<Result<(), String>>,
-    /// What goes out with the next answer.
-    events: VecDeque<NodeEvent>,
-    bytes: usize,
-    /// Nothing follows them.
-    last: bool,
-    /// The node waits for events.
-    asking: bool,
-    /// Its seat waits for room.
-    waiting: bool,
+    events: Events,
     /// It reads no more.
     deaf: bool,
     halted: bool,
@@ -196,24 +185,23 @@ impl Instance {
         };
         let mut state = self.state();
         loop {
-            if state.deaf || state.last || !state.subscribed {
+            if state.deaf || state.events.is_last() || !state.subscribed {
                 return;
             }
-            if state.has_room() {
+            if state.events.has_room() {
                 break;
             }
             if state.halted {
                 return;
             }
-            state.waiting = true;
+            state.events.seat_waits();
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
         let (input, message) = (input.clone(), message.clone());
-        state.push(NodeEvent::Input { input, message });
-        if state.asking && !state.has_room() {
+        if state.events.push(NodeEvent::Input { input, message }) {
             state.wake();
         }
     }
@@ -223,8 +211,11 @@ impl Instance {
         if let Some(input) = self.inputs.get(input as usize) {
             let input = input.clone();
             let mut state = self.state();
-            if !state.deaf && !state.last {
-                state.push(NodeEvent::InputClosed { input });
+            if !state.deaf
+                && !state.events.is_last()
+                && state.events.push(NodeEvent::InputClosed { input })
+            {
+                state.wake();
             }
         }
     }
@@ -233,10 +224,10 @@ impl Instance {
     pub fn last(&self, event: NodeEvent) {
         let absent = {
             let mut state = self.state();
-            if !state.deaf && !state.last {
-                state.push(event);
+            if state.deaf {
+                state.events.end();
             }
-            state.last = true;
+            state.events.push_last(event);
             let reason = "the dataflow ends before it has begun";
             state.start.get_or_insert_with(|| Err(reason.to_owned()));
             state.wake();
@@ -251,7 +242,7 @@ impl Instance {
     /// Nothing follows for now: what is there goes to the node.
     pub fn flush(&self) {
         let state = self.state();
-        if state.asking && !state.events.is_empty() {
+        if state.events.flush() {
             state.wake();
         }
     }
@@ -259,8 +250,8 @@ impl Instance {
     /// The seat has done with it.
     pub fn dropped(&self) {
         let mut state = self.state();
-        (state.deaf, state.halted, state.last) = (true, true, true);
-        state.events.clear();
+        (state.deaf, state.halted) = (true, true);
+        state.events.end();
         state.wake();
         drop(state);
         self.changed.notify_all();
@@ -274,7 +265,7 @@ impl Instance {
     pub fn attach(&self, wake: Wake) -> Result<(), String> {
         let mut state = self.state();
         let node = self.end.node();
-        if state.last || state.exit.is_some() {
+        if state.events.is_last() || state.exit.is_some() {
             return Err(format!("node `{node}` is ending, or its dataflow is"));
         }
         if state.subscribed {
@@ -325,17 +316,6 @@ impl State {
             wake.wake();
         }
     }
-
-    fn has_room(&self) -> bool {
-        // One for a node that does not ask: it has left its queue in any case.
-        self.events.is_empty()
-            || (self.asking && self.events.len() < BATCH && self.bytes < BATCH_BYTES)
-    }
-
-    fn push(&mut self, event: NodeEvent) {
-        self.bytes += event.size();
-        self.events.push_back(event);
-    }
 }
 
 /// What the server tells, on its thread, on which nobody may wait.
@@ -350,34 +330,11 @@ impl NodeEnd for Instance {
     }
 
     fn take(&self, most: usize) -> Taken {
-        let mut state = self.state();
-        let waiting = std::mem::take(&mut state.waiting);
-        let fills = waiting && !state.asking && !state.last;
-        if state.events.is_empty() || fills {
-            // More is on its way: asked again once it is all there.
-            state.asking = !state.last;
-            let last = state.last;
-            drop(state);
-            if waiting {
-                self.changed.notify_all();
-            }
-            return Taken {
-                events: Vec::new(),
-                last,
-            };
-        }
-        let count = most.min(state.events.len());
-        let events: Vec<_> = state.events.drain(..count).collect();
-        if state.events.is_empty() {
-            state.bytes = 0;
-        }
-        state.asking = false;
-        let last = state.last && state.events.is_empty();
-        drop(state);
-        if waiting {
+        let (taken, wake_seat) = self.state().events.take(most);
+        if wake_seat {
             self.changed.notify_all();
         }
-        Taken { events, last }
+        taken
     }
 
     fn send(&self, output: &PortName, message: Message) {

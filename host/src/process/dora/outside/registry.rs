@@ -98,8 +98,9 @@ impl NodeHost for Registry {
     fn refused(&self, hello: &Hello, text: &str) {
         match self.instance(hello) {
             Some(instance) => instance.refuse(text),
+            // Usually one that was stopped while it started; it says so itself, too.
             None => (self.say)(
-                2,
+                4,
                 &format!(
                     "a process that says it is node `{}` was refused: {text}",
                     hello.node

@@ -4,18 +4,20 @@
 //! opened at once and takes no second client, so nobody else can connect. Reading and writing are overlapped: on a plain
 //! handle a thread that reads would keep another one from writing. A section vanishes with its last handle.
 
-use super::{Mapping, PATIENCE, Wait};
-use std::ffi::c_void;
+mod object;
+
+pub use object::{Handles, Object};
+
+use super::{PATIENCE, Wait};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
-use std::process::Stdio;
-use std::ptr::{NonNull, null, null_mut};
+use std::ptr::{null, null_mut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use windows_sys::Win32::Foundation::{
-    ERROR_ALREADY_EXISTS, ERROR_BROKEN_PIPE, ERROR_IO_PENDING, ERROR_PIPE_NOT_CONNECTED,
-    GENERIC_READ, GENERIC_WRITE, GetLastError, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE,
-    SetHandleInformation, WAIT_OBJECT_0,
+    ERROR_BROKEN_PIPE, ERROR_IO_PENDING, ERROR_PIPE_NOT_CONNECTED, GENERIC_READ, GENERIC_WRITE,
+    GetLastError, HANDLE, HANDLE_FLAG_INHERIT, INVALID_HANDLE_VALUE, SetHandleInformation,
+    WAIT_OBJECT_0,
 };
 use windows_sys::Win32::Storage::FileSystem::{
     CreateFileW, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED, FILE_TYPE_PIPE, GetFileType,
@@ -23,10 +25,6 @@ use windows_sys::Win32::Storage::FileSystem::{
 };
 use windows_sys::Win32::System::Console::{GetStdHandle, STD_INPUT_HANDLE, SetStdHandle};
 use windows_sys::Win32::System::IO::{CancelIoEx, GetOverlappedResult, OVERLAPPED};
-use windows_sys::Win32::System::Memory::{
-    CreateFileMappingW, FILE_MAP_READ, FILE_MAP_WRITE, MEMORY_MAPPED_VIEW_ADDRESS, MapViewOfFile,
-    OpenFileMappingW, PAGE_READWRITE, UnmapViewOfFile,
-};
 use windows_sys::Win32::System::Pipes::{
     CreateNamedPipeW, DisconnectNamedPipe, PIPE_READMODE_BYTE, PIPE_REJECT_REMOTE_CLIENTS,
     PIPE_TYPE_BYTE, PIPE_WAIT, PeekNamedPipe,
@@ -145,13 +143,14 @@ impl Stream {
         Ok((here, owned(there)?))
     }
 
-    /// A connection: this end, and the one that becomes a child's standard input.
+    /// A connection: this end, and one for another process, as its standard input or over a connection that there is
+    /// already.
     ///
     /// # Errors
     /// The system's.
-    pub fn pair() -> io::Result<(Self, Stdio)> {
+    pub fn pair() -> io::Result<(Self, Object)> {
         let (here, there) = Self::ends()?;
-        Ok((Self::new(here, true)?, Stdio::from(there)))
+        Ok((Self::new(here, true)?, Object::connection(there)))
     }
 
     /// Both ends in this process.
@@ -394,92 +393,5 @@ fn broken(error: io::Error) -> io::Error {
     match is_gone(&error) {
         true => io::ErrorKind::BrokenPipe.into(),
         false => error,
-    }
-}
-
-/// Nothing: here objects have names.
-#[derive(Debug, Default)]
-pub struct Handles(());
-
-impl Handles {
-    /// Maps the object of this name.
-    ///
-    /// # Errors
-    /// There is none, it is shorter than `len`, or the system's.
-    pub fn map(&mut self, name: u128, len: usize, writable: bool) -> io::Result<Mapping> {
-        let access = if writable {
-            FILE_MAP_READ | FILE_MAP_WRITE
-        } else {
-            FILE_MAP_READ
-        };
-        let name = section(name);
-        // SAFETY: the name ends with a zero.
-        let object = owned(unsafe { OpenFileMappingW(access, 0, name.as_ptr()) })?;
-        view(&object, len, access)
-    }
-}
-
-fn section(name: u128) -> Vec<u16> {
-    wide(&format!(r"Local\dora-{name:032x}"))
-}
-
-/// Memory to be mapped by several processes. It is there as long as somebody has it open or mapped.
-#[derive(Debug)]
-pub struct Object {
-    name: u128,
-    _section: OwnedHandle,
-}
-
-impl Object {
-    /// An object of zeros, and its memory for writing. Readers map it as they like: the name is the right to do so.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn new(len: usize, _writable: bool) -> io::Result<(Self, Mapping)> {
-        let name = secret();
-        let text = section(name);
-        let (high, low) = ((len as u64 >> 32) as u32, len as u32);
-        // SAFETY: the name ends with a zero; the error is read right after the call.
-        let (made, exists) = unsafe {
-            let file = INVALID_HANDLE_VALUE;
-            let made = CreateFileMappingW(file, null(), PAGE_READWRITE, high, low, text.as_ptr());
-            (made, GetLastError() == ERROR_ALREADY_EXISTS)
-        };
-        let section = owned(made)?;
-        if exists {
-            return Err(io::Error::other("somebody else has this name"));
-        }
-        let mapping = view(&section, len, FILE_MAP_READ | FILE_MAP_WRITE)?;
-        Ok((
-            Self {
-                name,
-                _section: section,
-            },
-            mapping,
-        ))
-    }
-
-    /// What a frame calls it by.
-    pub fn name(&self) -> u128 {
-        self.name
-    }
-}
-
-fn view(section: &OwnedHandle, len: usize, access: u32) -> io::Result<Mapping> {
-    // SAFETY: a new view at a place that the system chooses; it fails when the section is shorter.
-    let start = unsafe { MapViewOfFile(raw(section), access, 0, 0, len) };
-    match NonNull::new(start.Value.cast()) {
-        Some(start) => Ok(Mapping { start, len }),
-        None => Err(io::Error::last_os_error()),
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        let start = MEMORY_MAPPED_VIEW_ADDRESS {
-            Value: self.start.as_ptr().cast::<c_void>(),
-        };
-        // SAFETY: mapped, and nobody reads it any more.
-        unsafe { UnmapViewOfFile(start) };
     }
 }

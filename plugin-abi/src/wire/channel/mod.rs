@@ -4,14 +4,17 @@
 //! while a message borrows it, and memory that was sent stays as it is until the other end has released it or is gone.
 //! Absent: what frames mean.
 
+mod incoming;
+mod theirs;
+
+pub use incoming::{Incoming, Raw};
+
 use super::WireError;
-use super::frame::{self, Body, Frame, OfMemory, Packet};
+use super::frame::{self, Frame, OfMemory};
 use super::memory::{Block, Pool, Segment, Stream as Encoding};
-use super::page::Page;
-use super::sys::{Handles, Mapping, Object, Stream, Wait};
-use crate::codec::{self, MAX_BODY, Origin};
+use super::sys::{Mapping, Object, Stream, Wait};
+use crate::codec::MAX_BODY;
 use crate::message::Message;
-use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -106,13 +109,7 @@ impl Channel {
             lent: Mutex::default(),
             theirs: Mutex::default(),
         });
-        let incoming = Incoming {
-            channel: channel.clone(),
-            bytes: vec![0; READ],
-            start: 0,
-            end: 0,
-            handles: Handles::default(),
-        };
+        let incoming = Incoming::new(channel.clone());
         (channel, incoming)
     }
 
@@ -341,82 +338,6 @@ impl Channel {
         }
     }
 
-    /// The message in a packet. Memory of a node's is not trusted to stay as it is.
-    ///
-    /// # Errors
-    /// The packet's bytes are none, or not where it says.
-    pub fn message(self: &Arc<Self>, packet: &Packet<'_>) -> Result<Message, WireError> {
-        match packet.body {
-            Body::Inline(body) => {
-                let body = Bytes::copy_from_slice(body);
-                Ok(codec::decode(body, packet.meta, Origin::Own)?)
-            }
-            Body::Shared {
-                segment,
-                offset,
-                len,
-            } => {
-                let mapping = lock(&self.theirs).get(&segment).cloned();
-                let unknown = WireError::Malformed("a message in a segment that nobody announced");
-                let borrowed = Borrowed {
-                    mapping: mapping.ok_or(unknown)?,
-                    segment,
-                    start: usize::try_from(offset).unwrap_or(usize::MAX),
-                    len: usize::try_from(len).unwrap_or(usize::MAX),
-                    channel: Arc::downgrade(self),
-                };
-                let end = borrowed.start.checked_add(borrowed.len);
-                if end.is_none_or(|end| end > borrowed.mapping.size()) {
-                    return Err(WireError::Malformed("a message longer than its segment"));
-                }
-                let origin = match self.side {
-                    Side::Daemon => Origin::Shared,
-                    Side::Node => Origin::Own,
-                };
-                let body = Bytes::from_owner(borrowed);
-                Ok(codec::decode(body, packet.meta, origin)?)
-            }
-        }
-    }
-
-    /// A frame of shared memory has come.
-    fn memory(&self, frame: OfMemory, handles: &mut Handles) -> Result<(), WireError> {
-        match frame {
-            OfMemory::Segment { id, len, name } => {
-                if len == 0 || len > LARGEST {
-                    return Err(WireError::Malformed("a segment of an impossible length"));
-                }
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                let mapping = handles.map(name, len, false).map_err(WireError::Memory)?;
-                let mut theirs = lock(&self.theirs);
-                if theirs.len() >= MOST_SEGMENTS {
-                    return Err(WireError::Malformed("too many segments"));
-                }
-                if theirs.insert(id, Arc::new(mapping)).is_some() {
-                    return Err(WireError::Malformed("a segment was announced twice"));
-                }
-            }
-            OfMemory::Release(id) => {
-                let mut lent = lock(&self.lent);
-                let Some(blocks) = lent.get_mut(&id) else {
-                    return Err(WireError::Malformed(
-                        "a segment was released that was not lent",
-                    ));
-                };
-                let block = blocks.pop();
-                if blocks.is_empty() {
-                    lent.remove(&id);
-                }
-                drop(lent);
-                drop(block);
-            }
-            OfMemory::Forget(id) => {
-                lock(&self.theirs).remove(&id);
-            }
-        }
-        Ok(())
-    }
-
     /// Makes the thread that reads return, as if the other end had closed the connection; writing goes on.
     pub fn interrupt(&self) {
         self.interrupted.store(true, Ordering::Relaxed);
@@ -431,164 +352,5 @@ impl Channel {
     }
 }
 
-/// Bytes of a message in memory of the other end.
-struct Borrowed {
-    mapping: Arc<Mapping>,
-    segment: u64,
-    start: usize,
-    len: usize,
-    channel: Weak<Channel>,
-}
-
-impl AsRef<[u8]> for Borrowed {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: within the mapping, which is kept and cannot become shorter. The other end does not write it until it is
-        // released; if it does all the same, the codec has been told that it might.
-        unsafe { std::slice::from_raw_parts(self.mapping.as_ptr().add(self.start), self.len) }
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        // Without the connection nobody waits for it.
-        if let Some(channel) = self.channel.upgrade() {
-            // Its length is fixed and short.
-            let _ = channel.send_soon(&OfMemory::Release(self.segment));
-        }
-    }
-}
-
-/// The reading half. One thread at a time.
-#[derive(Debug)]
-pub struct Incoming {
-    channel: Arc<Channel>,
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-    handles: Handles,
-}
-
-/// A frame whose bytes have come.
-#[derive(Debug, Clone, Copy)]
-pub struct Raw<'a> {
-    kind: u8,
-    fields: &'a [u8],
-}
-
-impl<'a> Raw<'a> {
-    /// The frame that it is.
-    ///
-    /// # Errors
-    /// It is none of these.
-    pub fn decode<F: Frame<'a>>(&self) -> Result<F, WireError> {
-        F::decode(self.kind, self.fields)
-    }
-}
-
-impl Incoming {
-    /// The writing half.
-    pub fn channel(&self) -> &Arc<Channel> {
-        &self.channel
-    }
-
-    /// The next frame; `None` when none comes as long as `wait` says. Frames of shared memory are dealt with in here. Before
-    /// it waits long, a node writes what was put together.
-    ///
-    /// # Errors
-    /// The connection has ended, or what came is no frame.
-    pub fn next(&mut self, wait: Wait) -> Result<Option<Raw<'_>>, WireError> {
-        loop {
-            if let Some((length, kind)) = self.whole()? {
-                let start = self.start + frame::HEADER;
-                self.start = start + length;
-                let range = start..self.start;
-                let fields = self.bytes.get(range.clone()).unwrap_or_default();
-                if OfMemory::has(kind) {
-                    let frame = OfMemory::decode(kind, fields)?;
-                    self.channel.memory(frame, &mut self.handles)?;
-                    continue;
-                }
-                let fields = self.bytes.get(range).unwrap_or_default();
-                return Ok(Some(Raw { kind, fields }));
-            }
-            if !self.read(wait)? {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Length and kind of the next frame, if all of it has come.
-    fn whole(&self) -> Result<Option<(usize, u8)>, WireError> {
-        let come = self.bytes.get(self.start..self.end).unwrap_or_default();
-        let header = frame::header(come)?;
-        Ok(header.filter(|(length, _)| come.len() - frame::HEADER >= *length))
-    }
-
-    fn read(&mut self, wait: Wait) -> Result<bool, WireError> {
-        if wait == Wait::Long && self.channel.side == Side::Node {
-            // A node has one thread that calls it and reads: nobody else writes what it has put together.
-            let interrupted = || self.channel.interrupted.load(Ordering::Relaxed);
-            self.channel.flush(&interrupted)?;
-        }
-        self.make_room();
-        let room = self.bytes.get_mut(self.end..).unwrap_or_default();
-        match self.channel.stream.read(room, &mut self.handles, wait) {
-            Ok(0) => Err(WireError::Ended),
-            Ok(length) => {
-                self.end += length;
-                if self.channel.behind.load(Ordering::Relaxed)
-                    && let Ok(mut out) = self.channel.out.try_lock()
-                {
-                    // The other end reads again, perhaps.
-                    self.channel.write(&mut out, Wait::Not, &never)?;
-                }
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Sees to it that more can be read: for a long frame step by step, as its bytes come.
-    fn make_room(&mut self) {
-        if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-            if self.bytes.len() > READ {
-                self.bytes.truncate(READ);
-                self.bytes.shrink_to(READ);
-            }
-        } else if self.end == self.bytes.len() {
-            self.bytes.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-            if self.end > self.bytes.len() / 2 {
-                self.bytes.resize(self.bytes.len() * 2, 0);
-            }
-        }
-    }
-
-    /// The connection that has come with a frame.
-    ///
-    /// # Errors
-    /// None has come.
-    pub fn connection(&mut self, name: u128) -> Result<Stream, WireError> {
-        Ok(self.handles.stream(name)?)
-    }
-
-    /// Maps the page that has come with a frame.
-    ///
-    /// # Errors
-    /// None has come, or it cannot be mapped.
-    pub fn page(&mut self, name: u128) -> Result<Page, WireError> {
-        let mapping = self.handles.map(name, super::page::LEN, true);
-        let page = mapping.map(Page::mapped).map_err(WireError::Memory)?;
-        page.ok_or(WireError::Malformed("a page is too short"))
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.channel.close();
-    }
-}
+#[cfg(test)]
+mod tests;
