@@ -11,8 +11,8 @@ fn all_messages_arrive_in_order() {
         dataflow.source = "count: 300, burst: 3";
         let ended = dataflow.run().exits(0);
         assert_eq!(ended.checked("checker"), (300, 0), "{place}");
-        // In, out, dropped. The source reads a timer, of which it does not need all; the checker says its total at the end.
-        assert_eq!(ended.counts("source")[1..], [300, 0], "{place}");
+        // In, out, dropped. The source may miss ticks of its timer; the checker says its total at the end.
+        assert_eq!(ended.counts("source")[1], 300, "{place}");
         assert_eq!(ended.counts("subject"), [300, 300, 0], "{place}");
         assert_eq!(ended.counts("checker"), [300, 1, 0], "{place}");
         if place == Place::Shared {
