@@ -14,7 +14,7 @@
 //!                             <-  Ready (how many messages it takes)
 //! Go, Level, Wanted           ->
 //! Input, Closed, Stop         ->  each Input takes one of what Ready has given
-//!                             <-  Output, Log, Ready, Unread
+//!                             <-  Output, Log, Ready, Unread, Taken
 //! Segment, Release, Forget   <->  shared memory
 //!                             <-  Ended, and the end
 //! ```

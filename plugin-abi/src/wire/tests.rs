@@ -95,6 +95,11 @@ fn from_node() -> Vec<FromNode<'static>> {
             file: "node.rs",
             line: 12,
         }),
+        FromNode::Taken {
+            input: 1,
+            taken: 7,
+            dropped: 2,
+        },
         FromNode::Unread {
             output: 2,
             messages: u64::MAX,

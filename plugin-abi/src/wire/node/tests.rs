@@ -173,6 +173,7 @@ impl Daemon {
             },
             FromNode::Log(Line { message, .. }) => format!("log: {message}"),
             FromNode::Unread { output, messages } => format!("unread {output}: {messages}"),
+            FromNode::Taken { input, taken, .. } => format!("taken {input}: {taken}"),
         }
     }
 
