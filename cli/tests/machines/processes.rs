@@ -1,8 +1,8 @@
 //! Nodes in processes on two machines: what they send reaches the other one, and what becomes of them is told.
 
 use crate::cluster::{Cluster, DEADLINE};
-use host_testing::fixtures;
 use host_testing::python::{Python, node_script};
+use host_testing::{fixtures, skipped};
 
 /// A node of the fixture on a machine: keys that say how it runs, and what it reads.
 fn node(id: &str, machine: &str, kind: &str, keys: &str, input: &str) -> String {
@@ -45,7 +45,7 @@ fn relay_of_dora(release: &str, id: &str, machine: &str, source: &str) -> Option
             Some(of_file(&script, id, machine, &keys, &waits(source)))
         }
         Err(reason) => {
-            eprintln!("skipped: no PyPI: dora-rs {release}: {reason}");
+            skipped(&format!("no PyPI: dora-rs {release}: {reason}"));
             None
         }
     }

@@ -1,7 +1,7 @@
 //! Where the node in the middle runs. Each place has the same kinds under the same names.
 
-use host_testing::fixtures;
 use host_testing::python::{Python, node_script};
+use host_testing::{fixtures, skipped};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -100,7 +100,7 @@ impl Place {
         match python(release) {
             Ok(_) => true,
             Err(reason) => {
-                eprintln!("skipped: no PyPI: dora-rs {release}: {reason}");
+                skipped(&format!("no PyPI: dora-rs {release}: {reason}"));
                 false
             }
         }

@@ -15,7 +15,14 @@ pub use background::{Background, wait_until};
 pub use compile::cc;
 pub use program::{Run, run};
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Says that a test shows nothing here, and why: past the capture of what passed tests print.
+pub fn skipped(why: &str) {
+    // The line may have begun. Who cannot be told has closed the stream.
+    writeln!(std::io::stderr(), "\nskipped: {why}").ok();
+}
 
 /// The folder of the workspace's manifest.
 pub fn repo_root() -> PathBuf {

@@ -51,7 +51,7 @@ fn nodes_of_all_generations_are_mixed_in_one_dataflow() {
         .filter_map(|(release, _)| Python::with_dora(release).ok())
         .collect();
     let [one, two, three] = pythons.as_slice() else {
-        eprintln!("skipped: no PyPI");
+        host_testing::skipped("no PyPI");
         return;
     };
     // Large enough for shared memory where a generation has it.

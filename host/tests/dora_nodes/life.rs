@@ -137,7 +137,7 @@ fn a_dynamic_node_finds_its_configuration() {
     let _turn = dynamic_port();
     // The releases look at this port and no other.
     let Ok(listener) = std::net::TcpListener::bind("127.0.0.1:53291") else {
-        eprintln!("skipped: port 53291 is taken");
+        host_testing::skipped("port 53291 is taken");
         return;
     };
     let served = crate::host::serve_on(listener, Versions::All);

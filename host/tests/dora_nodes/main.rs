@@ -12,6 +12,7 @@ mod strangers;
 
 use host::TestHost;
 use host_testing::python::{self, Python};
+use host_testing::skipped;
 
 /// dora's releases and their message formats.
 const RELEASES: [(&str, &str); 3] = [("1.1.0", "1.1.0"), ("0.4.1", "0.7.0"), ("0.3.12", "0.5.0")];
@@ -20,7 +21,7 @@ fn each(test: impl Fn(&Python, &str)) {
     for (release, format) in RELEASES {
         match Python::with_dora(release) {
             Ok(python) => test(&python, format),
-            Err(reason) => eprintln!("skipped: no PyPI: dora-rs {release}: {reason}"),
+            Err(reason) => skipped(&format!("no PyPI: dora-rs {release}: {reason}")),
         }
     }
 }

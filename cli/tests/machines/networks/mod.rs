@@ -11,7 +11,6 @@ use host_testing::{Background, wait_until};
 use namespaces::Network;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// Where the coordinator listens.
@@ -29,12 +28,7 @@ impl Lab {
         let network = match Network::new() {
             Ok(network) => network,
             Err(reason) => {
-                // Past the capture of what passed tests print. The line may have begun.
-                writeln!(
-                    std::io::stderr(),
-                    "\nskipped: no network namespaces: {reason}"
-                )
-                .ok();
+                host_testing::skipped(&format!("no network namespaces: {reason}"));
                 return None;
             }
         };
