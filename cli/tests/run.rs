@@ -117,6 +117,42 @@ fn ctrl_c_stops_the_nodes_in_order() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_stop_is_obeyed_when_nobody_reads_any_more() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let text = quickstart().replace("- random\n\n", "- random\n    config: {count: 1000000}\n\n");
+    let folder = with_descriptor(&text);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dora"))
+        .current_dir(folder.path())
+        .args(["run", "dataflow.yml"])
+        .env("DORA_CACHE_DIR", folder.path().join("cache"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    lines.next().expect("a line").expect("text");
+    drop((lines, child.stderr.take()));
+    let stop = |signal: &str, child: &std::process::Child| {
+        let kill = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(kill.expect("kill runs").success());
+    };
+    stop("-TERM", &child);
+    let until = std::time::Instant::now() + DEADLINE;
+    while child.try_wait().expect("a child").is_none() {
+        if std::time::Instant::now() > until {
+            stop("-KILL", &child);
+            child.wait().expect("it ends");
+            panic!("it has not stopped");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_failing_node_is_named_and_the_exit_status_says_so() {
     let text = quickstart().replace("message: status/status", "message: random/random");
