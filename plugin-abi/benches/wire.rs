@@ -154,7 +154,7 @@ mod unix {
             channel.send(&ToNode::Greeting(greeting)).expect("room");
             let child = this()
                 .arg("--node")
-                .stdin(stdin)
+                .stdin(stdin.into_stdin().expect("an end"))
                 .spawn()
                 .expect("it starts");
             let (object, page) = Page::new().expect("memory");

@@ -1,6 +1,7 @@
 //! Which processor cores a thread or a child may run on.
 
 use std::io;
+use std::process::Command;
 
 /// Lets the calling thread run on these cores only (numbers from 0; on Windows within the first group of 64).
 ///
@@ -11,16 +12,28 @@ pub fn pin_this_thread(cores: &[usize]) -> io::Result<()> {
     rustix::thread::sched_setaffinity(None, &set_of(cores)?).map_err(io::Error::from)
 }
 
-/// Lets a process that was just started run on these cores only, with all threads that it will start.
+/// Lets what a command starts run on these cores only, from its first instruction on: what it starts itself inherits it.
 ///
 /// # Errors
-/// As above, or it has ended.
+/// There is no such core number. A core that the machine does not have fails the start.
 #[cfg(target_os = "linux")]
-pub fn pin_process(id: u32, cores: &[usize]) -> io::Result<()> {
-    let id = i32::try_from(id)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    rustix::thread::sched_setaffinity(id, &set_of(cores)?).map_err(io::Error::from)
+#[allow(unsafe_code)]
+pub fn pin_command(command: &mut Command, cores: &[usize]) -> io::Result<()> {
+    use std::os::unix::process::CommandExt;
+    let set = set_of(cores)?;
+    let pin = move || rustix::thread::sched_setaffinity(None, &set).map_err(io::Error::from);
+    // SAFETY: one system call, and an error of a number: nothing that a fork of many threads forbids.
+    unsafe { command.pre_exec(pin) };
+    Ok(())
+}
+
+/// Where a command cannot be told before its start, its process is told right after. Nothing to do on Linux.
+///
+/// # Errors
+/// Never here.
+#[cfg(target_os = "linux")]
+pub fn pin_process(_id: u32, _cores: &[usize]) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(target_os = "linux")]
@@ -52,10 +65,19 @@ pub fn pin_this_thread(cores: &[usize]) -> io::Result<()> {
     }
 }
 
-/// As on Linux.
+/// Checks the numbers only: the process is pinned once it is there.
 ///
 /// # Errors
 /// As on Linux.
+#[cfg(windows)]
+pub fn pin_command(_command: &mut Command, cores: &[usize]) -> io::Result<()> {
+    mask_of(cores).map(drop)
+}
+
+/// Lets a process that was just started run on these cores only, with all its threads.
+///
+/// # Errors
+/// There is no such core, or the process has ended.
 #[cfg(windows)]
 #[allow(unsafe_code)]
 pub fn pin_process(id: u32, cores: &[usize]) -> io::Result<()> {
@@ -104,8 +126,17 @@ pub fn pin_this_thread(_cores: &[usize]) -> io::Result<()> {
 /// # Errors
 /// Always: this system does not let a process be pinned.
 #[cfg(not(any(target_os = "linux", windows)))]
-pub fn pin_process(_id: u32, _cores: &[usize]) -> io::Result<()> {
+pub fn pin_command(_command: &mut Command, _cores: &[usize]) -> io::Result<()> {
     Err(unsupported())
+}
+
+/// As on Linux.
+///
+/// # Errors
+/// Never: the command was refused.
+#[cfg(not(any(target_os = "linux", windows)))]
+pub fn pin_process(_id: u32, _cores: &[usize]) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(not(any(target_os = "linux", windows)))]

@@ -191,6 +191,9 @@ impl Child {
     }
 
     fn start(launch: &Launch, mut command: Command, hooks: Hooks) -> io::Result<Self> {
+        if !launch.cores.is_empty() {
+            affinity::pin_command(&mut command, &launch.cores)?;
+        }
         let family = Family::spawn(&mut command)?;
         if !launch.cores.is_empty() {
             affinity::pin_process(family.id(), &launch.cores)?;
