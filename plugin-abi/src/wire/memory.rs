@@ -1,6 +1,6 @@
 //! Shared memory of this process: segments that messages are written into once, for any number of readers.
 //!
-//! A block holds a message's stream: room for what comes before the values, the values at [`RESERVE`], then the end. A node
+//! A block holds a message's stream: room for what comes before the values, the values at `RESERVE`, then the end. A node
 //! that fills a block in place has nothing copied when it is sent. Invariant: a block's bytes do not change once a message
 //! of it has been sent; its segment is used again only when the message and all readers have let go of it; no more than
 //! [`Limits`] says is taken from the system. Absent: the memory of other processes (`channel`).
