@@ -207,6 +207,13 @@ impl Instance {
         self.change(|state| state.credits = state.credits.saturating_add(messages).min(most));
     }
 
+    /// Takes one message's credit, and says how many are left.
+    fn spend(&self) -> u32 {
+        let mut state = self.state();
+        state.credits = state.credits.saturating_sub(1);
+        state.credits
+    }
+
     /// The instance has ended. The engine is told when it knows the instance, and once.
     pub(super) fn over(&self, result: Result<(), NodeFailure>, end: &OutsideEnd) {
         self.change(|state| state.result = Some(result));
@@ -287,16 +294,14 @@ impl Instance {
         if !self.wait_for_credit() {
             return Ok(());
         }
+        // Before it is put: somebody else may write it at once, and the node's credit for it comes back.
+        let left = self.spend();
         let give_up = || self.is_stopping() || self.state().silent;
         let put = self.channel.put_message(input, message, &give_up);
         if let Err(error @ WireError::Encode(_)) = put {
+            self.grant(1);
             return Err(error);
         }
-        let left = {
-            let mut state = self.state();
-            state.credits = state.credits.saturating_sub(1);
-            state.credits
-        };
         if left == 0 {
             // It gives credit for what it has got.
             self.flush();

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Invariant: the process ends as it would have ended without this, with the same signal or exception, and at most
-//! [`DEADLINE_SECONDS`] later. What is called in the crashed thread takes no memory, and the only lock is the loader's; the
+//! `DEADLINE_SECONDS` later. What is called in the crashed thread takes no memory, and the only lock is the loader's; the
 //! first line is out before that. Absent: names of functions, which need the debug information: `addr2line -e FILE OFFSET`
 //! has them.
 

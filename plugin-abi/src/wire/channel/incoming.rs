@@ -3,7 +3,7 @@
 //! Invariant: no more is allocated for a frame than twice what has come of it. Absent: what frames mean, but for those of
 //! shared memory.
 
-use super::{Channel, READ, Side, never};
+use super::{Channel, READ, Side};
 use crate::wire::WireError;
 use crate::wire::frame::{self, Frame, OfMemory};
 use crate::wire::page::{self, Page};
@@ -100,12 +100,8 @@ impl Incoming {
             Ok(0) => Err(WireError::Ended),
             Ok(length) => {
                 self.end += length;
-                if self.channel.behind.load(Ordering::Relaxed)
-                    && let Ok(mut out) = self.channel.out.try_lock()
-                {
-                    // The other end reads again, perhaps.
-                    self.channel.write(&mut out, Wait::Not, &never)?;
-                }
+                // The other end reads again, perhaps.
+                self.channel.write_on()?;
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),

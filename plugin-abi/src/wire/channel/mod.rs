@@ -313,6 +313,18 @@ impl Channel {
         Ok(true)
     }
 
+    /// Writes what should have been written already, as far as that goes without waiting.
+    fn write_on(&self) -> Result<(), WireError> {
+        if !self.behind.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if let Ok(mut out) = self.out.try_lock() {
+            self.write(&mut out, Wait::Not, &never)?;
+        }
+        self.write_soon();
+        Ok(())
+    }
+
     /// Sends a short frame, now or behind what somebody else is writing. Never waits.
     ///
     /// # Errors
