@@ -9,6 +9,7 @@ mod cluster;
 mod coordinators;
 mod daemons;
 mod data;
+mod examples;
 #[cfg(unix)]
 mod failures;
 mod logs;
