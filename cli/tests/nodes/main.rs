@@ -12,6 +12,7 @@ mod crashes;
 mod dataflow;
 mod ends;
 mod lines;
+mod options;
 mod place;
 mod programs;
 
