@@ -11,6 +11,8 @@ mod conforms;
 mod crashes;
 mod dataflow;
 mod ends;
+#[cfg(target_os = "linux")]
+mod hangs;
 mod lines;
 mod options;
 mod place;

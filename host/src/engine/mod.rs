@@ -71,6 +71,8 @@ pub trait Calls: Send + Sync {
     fn event(&self, event: &OutsideEvent<'_>);
     /// The call has returned.
     fn returned(&self);
+    /// The call begins to wait for a reader with `backpressure`, or goes on: in turn.
+    fn held_up(&self) {}
 }
 
 /// What a thread tells the engine.

@@ -319,6 +319,12 @@ impl Calls for Place {
             page.end();
         }
     }
+
+    fn held_up(&self) {
+        if let Some(page) = &*self.page.load() {
+            page.held_up();
+        }
+    }
 }
 
 impl EngineLog for Bench {

@@ -12,6 +12,7 @@ mod instance;
 mod outgoing;
 mod registry;
 mod start;
+mod watch;
 
 pub use descriptor::dora_descriptor;
 pub use direct::{Counter, Direct, plan as direct_plan};
@@ -267,7 +268,13 @@ impl Outside for DoraNode {
         let child = self.spawn(command, &launch, &instance).map_err(failed)?;
         self.current().child = Some(child.clone());
         match self.begun(&instance) {
-            Ok(()) => Ok(Box::new(body)),
+            Ok(()) => {
+                if let Some(most) = self.node.health_check_timeout {
+                    let watched = watch::start(&instance, &child, most);
+                    watched.map_err(|error| failed(format!("no thread: {error}")))?;
+                }
+                Ok(Box::new(body))
+            }
             Err(failure) => {
                 child.kill();
                 Err(failure)

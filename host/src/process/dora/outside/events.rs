@@ -28,6 +28,11 @@ impl Events {
             || (self.asking && self.queue.len() < BATCH && self.bytes < BATCH_BYTES)
     }
 
+    /// Whether the node waits for events, or has got the last.
+    pub fn owe_nothing(&self) -> bool {
+        self.asking || (self.last && self.queue.is_empty())
+    }
+
     /// Whether the last event has come in.
     pub fn is_last(&self) -> bool {
         self.last

@@ -9,12 +9,15 @@ use super::super::words::NodeEvent;
 use super::direct::Counter;
 use super::events::Events;
 use super::outgoing::Outgoing;
+use super::start::failed;
 use crate::engine::OutsideEnd;
 use crate::ids::PortName;
+use crate::process::watch::Moment;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,8 @@ pub struct Instance {
     state: Mutex<State>,
     changed: Condvar,
     outgoing: Arc<Outgoing>,
+    /// How often it was heard of.
+    heard: AtomicU64,
 }
 
 #[derive(Default)]
@@ -48,6 +53,8 @@ struct State {
     /// [`Instance::begun`] has said yes: the engine is told of the end.
     made: bool,
     exit: Option<Result<(), NodeFailure>>,
+    /// Why its process was ended by force.
+    hung: Option<String>,
     warned: bool,
 }
 
@@ -90,6 +97,7 @@ impl Instance {
             state: Mutex::default(),
             changed: Condvar::new(),
             outgoing: Outgoing::start(end.clone())?,
+            heard: AtomicU64::new(0),
             end,
         }))
     }
@@ -154,7 +162,11 @@ impl Instance {
             let mut state = self.state();
             // What it was not given is no fault of its own.
             let unbegun = matches!(state.start, Some(Err(_)));
-            let result = if unbegun { Ok(()) } else { result };
+            let result = match state.hung.take() {
+                Some(text) => Err(failed(text)),
+                None if unbegun => Ok(()),
+                None => result,
+            };
             state.exit = Some(result.clone());
             state.deaf = true;
             state.made.then_some(result)
@@ -163,6 +175,20 @@ impl Instance {
         if let Some(result) = told {
             self.outgoing.end(result);
         }
+    }
+
+    /// What the node has to answer for: it has got events, and might ask for more.
+    pub fn owes(&self) -> Option<Moment> {
+        let state = self.state();
+        let going = matches!(state.start, Some(Ok(()))) && !state.deaf;
+        let owes = going && !state.events.owe_nothing() && self.outgoing.has_room();
+        let begun = self.heard.load(Ordering::Relaxed);
+        owes.then_some(Moment { begun, waits: 0 })
+    }
+
+    /// Its process is about to be ended for this.
+    pub fn hangs(&self, text: String) {
+        self.state().hung = Some(text);
     }
 
     /// Nobody waits here any more.
@@ -330,6 +356,7 @@ impl NodeEnd for Instance {
     }
 
     fn take(&self, most: usize) -> Taken {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         let (taken, wake_seat) = self.state().events.take(most);
         if wake_seat {
             self.changed.notify_all();
@@ -338,12 +365,14 @@ impl NodeEnd for Instance {
     }
 
     fn send(&self, output: &PortName, message: Message) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         if let Some(output) = self.output(output) {
             self.outgoing.send(output, message);
         }
     }
 
     fn sent_directly(&self, output: &PortName) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         if let Some(counter) = self.direct.get(output) {
             counter.add();
         }
