@@ -16,7 +16,7 @@ use crate::launch::{self, Runtime};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
 use crate::process::host_process::{HostSpec, ToHost};
-use crate::sys::ending;
+use crate::sys::{crash, ending};
 pub use alone::run as run_alone;
 use bench::Bench;
 use outlet::NodeOutlet;
@@ -69,6 +69,7 @@ pub enum HostedError {
 /// # Errors
 /// See [`HostedError`]; the daemon reads them from the standard error.
 pub fn run() -> Result<(), HostedError> {
+    report_crashes();
     let stream = Stream::take_stdin(frame::is_greeting).ok_or(HostedError::NoDaemon)?;
     let pool = Pool::default();
     let (_channel, mut control) = Channel::new(stream, Side::Node, pool.clone());
@@ -96,6 +97,12 @@ pub fn run() -> Result<(), HostedError> {
     thread.spawn(move || obey(control, &obeying, &orders))?;
     runtime.block_on(dataflow.drive(receiver, |told| bench.tell(told)));
     Ok(())
+}
+
+/// What a plugin crashes of is on standard error, which the daemon reads.
+fn report_crashes() {
+    // Without handlers the process dies as well, and the daemon tells of that.
+    let _ = crash::report();
 }
 
 /// Hands on what the daemon orders until it ends.
