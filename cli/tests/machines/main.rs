@@ -5,6 +5,7 @@
 #![cfg_attr(windows, allow(unused_imports, dead_code))]
 
 mod background;
+mod closed;
 mod cluster;
 mod coordinators;
 mod daemons;
