@@ -160,9 +160,20 @@ impl Running {
     pub fn says_times(&self, node: &str, text: &str, times: usize) {
         let line = format!("{node}: {text}");
         wait_until(&format!("{times} times {line}"), DEADLINE, || {
-            let said = [self.program.stdout(), self.program.stderr()].concat();
-            said.matches(&line).count() >= times
+            self.count(&line) >= times
         });
+    }
+
+    /// How often this has been printed.
+    pub fn count(&self, text: &str) -> usize {
+        let said = [self.program.stdout(), self.program.stderr()];
+        said.iter().map(|said| said.matches(text).count()).sum()
+    }
+
+    /// The processes that the command itself has started, which is the one that runs the dataflow.
+    #[cfg(target_os = "linux")]
+    pub fn workers(&self) -> Vec<u32> {
+        self.program.children()
     }
 
     /// Asks it to end, as Ctrl-C does, which is ignored where a shell has started the tests in the background.

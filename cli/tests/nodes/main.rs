@@ -17,6 +17,9 @@ mod lines;
 mod options;
 mod place;
 mod programs;
+#[cfg(target_os = "linux")]
+mod strangers;
+mod upstream;
 
 use std::time::Duration;
 

@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use dataflow::Dataflow;
 pub use driven::{Drive, Driven};
 pub use mailbox::{InputCount, OnTaken, Taken};
-pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Upstream};
 pub use plan::{
     Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, PlannedCode, RemoteInputs,
 };

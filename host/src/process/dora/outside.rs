@@ -21,7 +21,7 @@ pub use registry::{Registry, Say};
 use super::launch::{Launch, LaunchInput};
 use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
-use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Upstream};
 use crate::ids::{DataflowId, NodeId, PortName};
 use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch as Command};
@@ -288,6 +288,24 @@ impl Outside for DoraNode {
         if let Some(instance) = &current.instance {
             instance.halt();
         }
+    }
+
+    fn upstream(&self, news: Upstream<'_>) {
+        let Some(instance) = self.current().instance.clone() else {
+            return;
+        };
+        instance.tell(match news {
+            Upstream::Failed {
+                node,
+                inputs,
+                error,
+            } => NodeEvent::NodeFailed {
+                node: node.clone(),
+                inputs: inputs.iter().filter_map(|it| it.parse().ok()).collect(),
+                error: error.to_owned(),
+            },
+            Upstream::Restarts { node } => NodeEvent::NodeRestarted { node: node.clone() },
+        });
     }
 
     fn is_optional(&self) -> bool {

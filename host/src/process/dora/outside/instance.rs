@@ -246,6 +246,18 @@ impl Instance {
         }
     }
 
+    /// An event that is no message's, unless too many wait.
+    pub fn tell(&self, event: NodeEvent) {
+        let mut state = self.state();
+        let takes = state.subscribed && !state.deaf && !state.events.is_last();
+        if takes && state.events.has_place() {
+            // Nothing need follow it.
+            if state.events.push(event) || state.events.flush() {
+                state.wake();
+            }
+        }
+    }
+
     /// The last event.
     pub fn last(&self, event: NodeEvent) {
         let absent = {
@@ -303,9 +315,13 @@ impl Instance {
         Ok(())
     }
 
-    /// A process that says it is this node was refused with this text.
+    /// A process that says it is this node was refused with this text. When the node is there that was somebody else.
     pub fn refuse(&self, text: &str) {
-        self.state().refused.get_or_insert_with(|| text.to_owned());
+        let mut state = self.state();
+        if state.wake.is_none() {
+            state.refused.get_or_insert_with(|| text.to_owned());
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
