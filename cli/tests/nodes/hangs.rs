@@ -106,29 +106,32 @@ fn waiting_for_a_reader_is_no_hang() {
 /// A node of dora whose process does nothing any more.
 #[test]
 fn a_node_of_dora_that_is_silent_is_ended() {
-    each(&[Place::Dora("1.1.0"), Place::Dora("0.4.1")], |place| {
-        let mut dataflow = Dataflow::new(place, "inspect", &[]);
-        (dataflow.source, dataflow.tick) = ("count: 1000000", 20);
-        dataflow.input = "queue_size: 1";
-        dataflow.keys = "    health_check_timeout: 1\n";
-        let running = dataflow.start();
-        running.says("subject", "passed on");
-        let processes = running.subjects();
-        assert!(!processes.is_empty(), "{place}");
-        for process in processes {
-            let script = format!("kill -s STOP {process}");
-            run(Command::new("sh").args(["-c", &script]), DEADLINE).success();
-        }
-        running.says(
-            "subject",
-            "failed: its process neither asked for events nor sent anything within 1s",
-        );
-        wait_until("it is gone", DEADLINE, || running.subjects().is_empty());
-        running.stop();
-        running
-            .end()
-            .exits(1)
-            .row("subject", "failed")
-            .row("witness", "stopped");
-    });
+    each(
+        &[Place::Dora("1.1.0"), Place::Dora("0.4.1"), Place::DoraRust],
+        |place| {
+            let mut dataflow = Dataflow::new(place, "inspect", &[]);
+            (dataflow.source, dataflow.tick) = ("count: 1000000", 20);
+            dataflow.input = "queue_size: 1";
+            dataflow.keys = "    health_check_timeout: 1\n";
+            let running = dataflow.start();
+            running.says("subject", "passed on");
+            let processes = running.subjects();
+            assert!(!processes.is_empty(), "{place}");
+            for process in processes {
+                let script = format!("kill -s STOP {process}");
+                run(Command::new("sh").args(["-c", &script]), DEADLINE).success();
+            }
+            running.says(
+                "subject",
+                "failed: its process neither asked for events nor sent anything within 1s",
+            );
+            wait_until("it is gone", DEADLINE, || running.subjects().is_empty());
+            running.stop();
+            running
+                .end()
+                .exits(1)
+                .row("subject", "failed")
+                .row("witness", "stopped");
+        },
+    );
 }

@@ -130,42 +130,45 @@ fn who_is_nobody_of_the_dataflow_or_another_than_who_is_there_is_refused() {
 
 #[test]
 fn many_strangers_at_once_harm_nobody() {
-    each(&[Place::Dora("1.1.0"), Place::Dora("0.4.1")], |place| {
-        let running = running(place);
-        let address = told(&running).address;
-        let before = memory(&running);
-        let mut open: Vec<TcpStream> = (0..MANY).map(|_| connect(address)).collect();
-        for (count, stream) in open.iter_mut().enumerate() {
-            let bytes: &[u8] = match count % 5 {
-                // A frame that never ends, one as long as may be, one that is too long, and what is none.
-                0 => &[100, 0, 0, 0, 0, 0, 0, 0, 0, 16],
-                1 => &(64_u64 << 10).to_le_bytes(),
-                2 => &u64::MAX.to_le_bytes(),
-                3 => b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-                // Says nothing.
-                _ => &[],
-            };
-            // Those that were open for longest have been ended by now.
-            let _ = stream.write_all(bytes);
-        }
-        let (part, mut sent) = (vec![7; 60 << 10], 0);
-        for stream in &mut open {
-            // As much as a first frame may have, and slowly.
-            sent += usize::from(stream.write_all(&part).is_ok());
-        }
-        assert!(sent > 0, "somebody is served");
-        let more = running.count("passed on") + 20;
-        wait_until("the dataflow goes on", DEADLINE, || {
-            for stream in &mut open {
-                let _ = stream.write_all(&[0]);
+    each(
+        &[Place::Dora("1.1.0"), Place::Dora("0.4.1"), Place::DoraRust],
+        |place| {
+            let running = running(place);
+            let address = told(&running).address;
+            let before = memory(&running);
+            let mut open: Vec<TcpStream> = (0..MANY).map(|_| connect(address)).collect();
+            for (count, stream) in open.iter_mut().enumerate() {
+                let bytes: &[u8] = match count % 5 {
+                    // A frame that never ends, one as long as may be, one that is too long, and what is none.
+                    0 => &[100, 0, 0, 0, 0, 0, 0, 0, 0, 16],
+                    1 => &(64_u64 << 10).to_le_bytes(),
+                    2 => &u64::MAX.to_le_bytes(),
+                    3 => b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                    // Says nothing.
+                    _ => &[],
+                };
+                // Those that were open for longest have been ended by now.
+                let _ = stream.write_all(bytes);
             }
-            running.count("passed on") >= more
-        });
-        let now = memory(&running);
-        assert!(now < before + MOST_KIB, "{before} KiB, then {now} KiB");
-        drop(open);
-        ends_well(running);
-    });
+            let (part, mut sent) = (vec![7; 60 << 10], 0);
+            for stream in &mut open {
+                // As much as a first frame may have, and slowly.
+                sent += usize::from(stream.write_all(&part).is_ok());
+            }
+            assert!(sent > 0, "somebody is served");
+            let more = running.count("passed on") + 20;
+            wait_until("the dataflow goes on", DEADLINE, || {
+                for stream in &mut open {
+                    let _ = stream.write_all(&[0]);
+                }
+                running.count("passed on") >= more
+            });
+            let now = memory(&running);
+            assert!(now < before + MOST_KIB, "{before} KiB, then {now} KiB");
+            drop(open);
+            ends_well(running);
+        },
+    );
 }
 
 /// Resident memory of the command's worker, in KiB.

@@ -242,8 +242,17 @@ impl DoraNode {
 impl Outside for DoraNode {
     fn create(&self, end: OutsideEnd) -> Result<Box<dyn Body>, NodeFailure> {
         let launch = self.launch(&end).map_err(failed)?;
+        let logs = &self.node.logs;
+        let speaks = |output: &PortName| {
+            let mut spoken = logs.stdout_as.iter().chain(&logs.logs_as);
+            spoken.any(|name| name == output)
+        };
         let closing = match self.node.restart.policy {
-            RestartPolicy::Never => launch.outputs.clone(),
+            // What it prints comes until its process has ended.
+            RestartPolicy::Never => {
+                let own = launch.outputs.iter().filter(|output| !speaks(output));
+                own.cloned().collect()
+            }
             // The next instance sends on them.
             _ => Vec::new(),
         };
