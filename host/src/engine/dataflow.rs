@@ -162,6 +162,7 @@ impl Dataflow {
                     after,
                 } => self.will_restart(node, &ending, after),
                 Action::Retire(node, ending) => self.retire(node, ending),
+                Action::Silence(node) => self.silence(node),
                 Action::Over => over = true,
             }
         }
@@ -223,6 +224,18 @@ impl Dataflow {
             Err(error) => self
                 .log
                 .engine(1, None, &format!("timers do not tick: {error}")),
+        }
+    }
+
+    /// No more log lines come for the node: what waits in its inputs is the last.
+    fn silence(&self, node: NodeIndex) {
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
+        if let Some(worker) = self.workers.get(running.worker) {
+            for input in &running.inputs {
+                worker.mailbox.close(input.slot);
+            }
         }
     }
 
