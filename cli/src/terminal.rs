@@ -6,7 +6,8 @@
 use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use std::borrow::Cow;
-use std::io::{StderrLock, StdoutLock};
+use std::fmt;
+use std::io::{StderrLock, StdoutLock, Write};
 
 /// What went well.
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -27,6 +28,25 @@ pub fn stdout() -> AutoStream<StdoutLock<'static>> {
 /// Standard error.
 pub fn stderr() -> AutoStream<StderrLock<'static>> {
     anstream::stderr().lock()
+}
+
+/// A line on standard error for the user. Where nobody reads any more nothing is told, and what is to be done is done all
+/// the same.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::terminal::tell(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+pub(crate) use say;
+
+/// As [`say`], with the text as it is.
+pub fn tell(text: fmt::Arguments<'_>) {
+    let _ = stderr().write_fmt(text);
+}
+
+/// As [`say`], on standard output.
+pub fn answer(text: fmt::Arguments<'_>) {
+    let _ = stdout().write_fmt(format_args!("{text}\n"));
 }
 
 /// The text without what a terminal obeys; line ends and tabs stay.

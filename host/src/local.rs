@@ -3,8 +3,12 @@
 //! Invariant: every line of the nodes, of their libraries and of the engine goes to the one hub. Absent: the command
 //! line, and other machines' nodes (`daemon`).
 
+mod watch;
+
 use crate::descriptor::{Descriptor, LogLevel, Node, Source};
-use crate::engine::{Command, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError};
+use crate::engine::{
+    Calls, Command, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError,
+};
 use crate::ids::{DataflowId, MachineId, NodeId};
 use crate::logs::{Level, Limit, LogHub, Origin, Record, Rotation, Selection};
 use crate::plugin::preflight::Isolation;
@@ -19,6 +23,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::SystemTime;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
+use watch::Watched;
 
 /// The loader of this process's plugins; the lines of their libraries go to the hub.
 pub fn loader(hub: &LogHub) -> Loader {
@@ -82,6 +87,7 @@ pub(crate) struct DataflowLog {
     hub: LogHub,
     id: DataflowId,
     machine: Option<MachineId>,
+    watched: Arc<Watched>,
 }
 
 /// Log lines on their way to the nodes that read them; dropping it ends that.
@@ -95,7 +101,16 @@ impl DataflowLog {
             configure(hub, id, node);
         }
         let hub = hub.clone();
-        Self { hub, id, machine }
+        let mut log = Self {
+            hub,
+            id,
+            machine,
+            watched: Arc::new(Watched::start(&[], Box::new(|_, _| {}))),
+        };
+        let says = log.clone();
+        let say = move |node: &NodeId, text: &str| says.say(Level::Warn, Some(node), text);
+        log.watched = Arc::new(Watched::start(nodes, Box::new(say)));
+        log
     }
 
     /// The engine's side of it.
@@ -204,6 +219,10 @@ impl EngineLog for DataflowLog {
 
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str) {
         self.say(Level::from_number(level), node, text);
+    }
+
+    fn calls(&self, node: &NodeId) -> Option<Arc<dyn Calls>> {
+        self.watched.of(node)
     }
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {

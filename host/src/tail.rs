@@ -57,6 +57,11 @@ impl Tail {
         self.lines.push_back(plain(line));
     }
 
+    /// Keeps so many more from now on.
+    pub fn keep_more(&mut self, lines: usize) {
+        self.most += lines;
+    }
+
     /// The kept lines, and how many came before them.
     pub fn into_lines(self) -> (Vec<String>, u64) {
         (self.lines.into(), self.dropped)

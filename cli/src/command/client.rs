@@ -1,6 +1,7 @@
 //! A connection to the coordinator for the length of a command, and the progress of what takes long.
 
 use crate::args::WhereArgs;
+use crate::terminal::say;
 use eyre::{Result, WrapErr};
 use host::client::{CONNECT_DEADLINE, Client};
 use host::control::{Phase, Progress};
@@ -30,7 +31,7 @@ pub fn tell_progress() -> impl FnMut(&Progress) {
     let mut told = None;
     move |progress| {
         if told.as_ref() != Some(progress) {
-            eprintln!("{}", words(progress));
+            say!("{}", words(progress));
             told = Some(progress.clone());
         }
     }

@@ -2,6 +2,7 @@
 
 use super::client;
 use crate::args::DownArgs;
+use crate::terminal::say;
 use eyre::Result;
 use host::client::{CONNECT_DEADLINE, Client};
 use host::link::MeetError;
@@ -13,7 +14,7 @@ pub fn run(args: &DownArgs) -> Result<ExitCode> {
     client::runtime()?.block_on(async {
         let client = match Client::connect(&address, CONNECT_DEADLINE).await {
             Err(MeetError::Nobody { .. }) => {
-                eprintln!("no coordinator runs at {address}");
+                say!("no coordinator runs at {address}");
                 return Ok(ExitCode::SUCCESS);
             }
             other => other?,
@@ -21,7 +22,7 @@ pub fn run(args: &DownArgs) -> Result<ExitCode> {
         let destroyed = client.destroy(client::tell_progress()).await;
         client.close().await;
         destroyed??;
-        eprintln!("the coordinator at {address} and its daemons have ended");
+        say!("the coordinator at {address} and its daemons have ended");
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -1,6 +1,7 @@
 //! The log of a command that runs for long: started from its options, finished at its end.
 
 use crate::args::LogArgs;
+use crate::terminal::say;
 use anstream::{AutoStream, ColorChoice};
 use eyre::{Result, WrapErr};
 use host::ids::MachineId;
@@ -64,7 +65,7 @@ pub fn of_daemon(args: &LogArgs, quiet: bool, machine: &MachineId) -> Result<Dae
     let redirected = match redirect::stdout() {
         Ok(redirected) => Some(redirected),
         Err(error) => {
-            eprintln!("warning: what plugins print is not logged: {error}");
+            say!("warning: what plugins print is not logged: {error}");
             None
         }
     };
@@ -124,7 +125,7 @@ fn out_folder(args: &LogArgs) -> Result<Option<PathBuf>> {
         variable: &|name| std::env::var_os(name),
     });
     if let Some(warning) = &out.warning {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     Ok(out.path)
 }
@@ -154,12 +155,13 @@ pub fn finish(hub: &LogHub, deadline: Duration) {
     let report = hub.shutdown(deadline);
     let counters = report.counters;
     if counters.dropped + counters.lost > 0 {
-        eprintln!(
+        say!(
             "warning: {} log lines were dropped, {} did not reach their file",
-            counters.dropped, counters.lost
+            counters.dropped,
+            counters.lost
         );
     }
     for what in report.unfinished {
-        eprintln!("warning: the log's {what} did not finish within {deadline:?}");
+        say!("warning: the log's {what} did not finish within {deadline:?}");
     }
 }

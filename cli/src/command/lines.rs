@@ -2,6 +2,7 @@
 
 use crate::args::ShowArgs;
 use crate::terminal;
+use crate::terminal::say;
 use eyre::{Result, WrapErr};
 use host::client::LogEvent;
 use host::logs::{Filter, Format, Layout, Record, Stream, Times};
@@ -69,11 +70,11 @@ impl Lines {
     pub fn take(&mut self, event: LogEvent) -> io::Result<()> {
         match event {
             LogEvent::Line(record) => return self.show(&record),
-            LogEvent::Lost(lines) => eprintln!("warning: {lines} log lines were lost on the way"),
+            LogEvent::Lost(lines) => say!("warning: {lines} log lines were lost on the way"),
             LogEvent::Gone { machine, error } => {
-                eprintln!("warning: no more log lines from machine `{machine}`: {error}");
+                say!("warning: no more log lines from machine `{machine}`: {error}");
             }
-            LogEvent::NoCoordinator(error) => eprintln!("warning: no more log lines: {error}"),
+            LogEvent::NoCoordinator(error) => say!("warning: no more log lines: {error}"),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::client;
 use crate::args::{CleanArgs, ListArgs, NodeListArgs, StatusArgs, TopicListArgs};
+use crate::terminal::say;
 use crate::view;
 use eyre::Result;
 use host::control::Target;
@@ -83,6 +84,6 @@ fn text(text: &str) -> Result<ExitCode> {
 
 /// Standard output stays empty for scripts.
 fn nothing(words: &str) -> Result<ExitCode> {
-    eprintln!("{words}");
+    say!("{words}");
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use super::client;
 use super::lines::{Lines, Split};
 use crate::args::LogsArgs;
+use crate::terminal::say;
 use eyre::Result;
 use host::client::{LogEvent, LogsWanted};
 use host::control::Target;
@@ -33,11 +34,11 @@ pub fn run(args: &LogsArgs) -> Result<ExitCode> {
         }
         let mut code = ExitCode::SUCCESS;
         for (machine, error) in &logs.failed {
-            eprintln!("warning: no log lines from machine `{machine}`: {error}");
+            say!("warning: no log lines from machine `{machine}`: {error}");
             code = ExitCode::FAILURE;
         }
         for machine in &located.unreachable {
-            eprintln!("warning: no log lines from machine `{machine}`, which is not connected");
+            say!("warning: no log lines from machine `{machine}`, which is not connected");
             code = ExitCode::FAILURE;
         }
         if let Some(mut stream) = logs.stream {

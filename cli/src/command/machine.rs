@@ -1,5 +1,6 @@
 //! What this machine is to the others: its name, its folder, and whether others may reach it.
 
+use crate::terminal::say;
 use eyre::{Result, bail};
 use host::ids::MachineId;
 use host::sys::host_name;
@@ -55,7 +56,7 @@ pub fn guard(option: &str, address: IpAddr, insecure: bool) -> Result<()> {
              it may run programs here; add `--insecure` if you trust the network"
         );
     }
-    eprintln!(
+    say!(
         "WARNING: other machines can reach this one at {address}: no password, no encryption (`--insecure`)"
     );
     Ok(())

@@ -27,6 +27,7 @@ mod validate;
 
 use crate::args::{Command, DescribeArgs, NodeCommand, ProcessArgs, SystemCommand};
 use crate::failure;
+use crate::terminal::say;
 use eyre::WrapErr;
 use host::descriptor::{Descriptor, Problems};
 use host::guard::{self, Rules};
@@ -89,7 +90,7 @@ pub fn guarded(command: &Command) -> Option<guard::Worker> {
     match guard::enter(rules, &failure::tell_death) {
         Ok(worker) => Some(worker),
         Err(error) => {
-            eprintln!(
+            say!(
                 "warning: there is no guard, and what is started here may outlive this process: {error}"
             );
             None
@@ -135,7 +136,7 @@ fn launch_options(args: &ProcessArgs) -> eyre::Result<LaunchOptions> {
 
 fn print_warnings(warnings: &Problems) {
     for problem in warnings.iter() {
-        eprintln!("{}", warnings.line(problem));
+        say!("{}", warnings.line(problem));
     }
 }
 
@@ -148,8 +149,6 @@ fn note_machines(descriptor: &Descriptor) {
     let machines: BTreeSet<String> = placed.map(|machine| machine.value.to_string()).collect();
     if !machines.is_empty() {
         let list = machines.into_iter().collect::<Vec<_>>().join(", ");
-        eprintln!(
-            "note: `dora run` runs every node on this machine; `machine` ({list}) is ignored"
-        );
+        say!("note: `dora run` runs every node on this machine; `machine` ({list}) is ignored");
     }
 }

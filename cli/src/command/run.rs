@@ -3,7 +3,7 @@
 use super::client::runtime;
 use super::{build, hub, launch_options, note_machines, print_warnings, summary};
 use crate::args::RunArgs;
-use crate::terminal;
+use crate::terminal::say;
 use eyre::{Result, WrapErr};
 use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
@@ -12,7 +12,6 @@ use host::ids::DataflowId;
 use host::launch::{self, Prepared, Runtime};
 use host::local;
 use host::logs::LogHub;
-use std::io::Write;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -70,16 +69,13 @@ async fn stop_on_signals(tell: Sender<Command>, grace: Duration) {
     let mut signals = match super::signals::Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
-            eprintln!("warning: Ctrl-C ends this process at once: {error}");
+            say!("warning: Ctrl-C ends this process at once: {error}");
             return;
         }
     };
     signals.next().await;
     // Who cannot be told any more, as at the other end of a pipe that has gone, is to have the stop all the same.
-    let _ = writeln!(
-        terminal::stderr(),
-        "stopping; nodes have {grace:?} to end, once more ends them at once"
-    );
+    say!("stopping; nodes have {grace:?} to end, once more ends them at once");
     // A dataflow that is over takes no commands, which is as well.
     let _ = tell.send(Command::Stop { grace }).await;
     signals.next().await;

@@ -2,6 +2,8 @@
 
 use super::client;
 use crate::args::StopArgs;
+use crate::terminal;
+use crate::terminal::say;
 use crate::view;
 use eyre::Result;
 use host::client::Client;
@@ -18,7 +20,7 @@ pub fn run(args: &StopArgs) -> Result<ExitCode> {
         let mut dataflows = client.list().await?;
         dataflows.retain(|dataflow| dataflow.phase != Phase::Ended);
         if dataflows.is_empty() {
-            eprintln!("no dataflow runs");
+            say!("no dataflow runs");
         }
         for dataflow in dataflows {
             stop(client, args, Target::Id(dataflow.dataflow)).await?;
@@ -32,6 +34,6 @@ async fn stop(client: &Client, args: &StopArgs, target: Target) -> Result<()> {
     let progress = client::tell_progress();
     let stopped = client.stop(target, args.grace, args.force, progress);
     let ended = stopped.await??;
-    eprint!("{}", view::ended::text(&ended));
+    terminal::tell(format_args!("{}", view::ended::text(&ended)));
     Ok(())
 }

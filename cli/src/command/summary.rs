@@ -1,12 +1,13 @@
 //! The summary at the end of a dataflow: a row per node.
 
 use crate::table::Table;
+use crate::terminal;
 use crate::view::ended::restarts;
 use host::engine::{Ending, NodeReport, Report};
 
 /// Prints the summary to standard error: standard output belongs to the nodes.
 pub fn print(report: &Report) {
-    eprint!("{}", text(report));
+    terminal::tell(format_args!("{}", text(report)));
 }
 
 fn text(report: &Report) -> String {

@@ -6,6 +6,7 @@
 use super::client::runtime;
 use super::machine;
 use crate::args::UpArgs;
+use crate::terminal::{answer, say};
 use eyre::{Result, WrapErr, bail, eyre};
 use host::client::{CONNECT_DEADLINE, Client};
 use host::control::Reach;
@@ -41,7 +42,7 @@ pub fn run(args: &UpArgs) -> Result<ExitCode> {
         client.close().await;
         done
     })?;
-    eprintln!(
+    say!(
         "log files are in {}; `dora down` ends both",
         up.folder.display()
     );
@@ -95,7 +96,7 @@ impl Up {
     async fn coordinator(&self) -> Result<Client> {
         match Client::connect(&self.address, CONNECT_DEADLINE).await {
             Ok(client) => {
-                println!("a coordinator runs at {}", self.address);
+                answer(format_args!("a coordinator runs at {}", self.address));
                 return Ok(client);
             }
             // Its port is free.
@@ -112,7 +113,7 @@ impl Up {
             let ended = child.ended()?;
             match Client::connect(&self.address, CONNECT_DEADLINE).await {
                 Ok(client) => {
-                    println!("started a coordinator at {}", self.address);
+                    answer(format_args!("started a coordinator at {}", self.address));
                     return Ok(client);
                 }
                 Err(_) if ended.is_some() => return Err(child.dead(ended)),
@@ -124,7 +125,7 @@ impl Up {
 
     async fn daemon(&self, client: &Client) -> Result<()> {
         if self.connected(client).await?.is_some() {
-            println!("a daemon runs as machine {}", self.machine);
+            answer(format_args!("a daemon runs as machine {}", self.machine));
             return Ok(());
         }
         let port = self.address.port.to_string();
@@ -145,13 +146,13 @@ impl Up {
             let ended = child.ended()?;
             match self.connected(client).await? {
                 Some(process) if process == child.child.id() => {
-                    println!("started a daemon as machine {}", self.machine);
+                    answer(format_args!("started a daemon as machine {}", self.machine));
                     return Ok(());
                 }
                 Some(_) => {
                     // Ours would wait to be refused, and for ever if the coordinator ends before that.
                     child.end();
-                    println!("a daemon runs as machine {}", self.machine);
+                    answer(format_args!("a daemon runs as machine {}", self.machine));
                     return Ok(());
                 }
                 None if ended.is_some() => return Err(child.dead(ended)),

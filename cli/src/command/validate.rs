@@ -2,12 +2,14 @@
 
 use super::print_warnings;
 use crate::args::ValidateArgs;
+use crate::terminal;
 use eyre::Result;
 use host::descriptor::resolve::Places;
 use host::descriptor::{Descriptor, ProcessPlace};
 use host::launch;
 use host::plugin::describe::Describer;
 use host::process::Runs;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -23,10 +25,11 @@ pub fn run(args: &ValidateArgs) -> Result<ExitCode> {
     let checked = launch::check(&descriptor, &places, &ProcessPlace::Daemon, describe)?;
     print_warnings(&checked.problems);
     let nodes = descriptor.nodes.len();
-    println!(
+    writeln!(
+        terminal::stdout(),
         "{}: valid ({nodes} node{})",
         args.descriptor.display(),
         if nodes == 1 { "" } else { "s" }
-    );
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@
 use host_testing::{Background, Run, fresh_dir, plugins, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,8 @@ pub struct Cluster {
     port: u16,
     /// What the commands of a folder are begun with, such as what puts them into a network of their own.
     prefixes: BTreeMap<String, Vec<String>>,
+    /// What is in the environment of everything beside what is always there.
+    variables: BTreeMap<String, OsString>,
     folder: TempDir,
 }
 
@@ -42,6 +45,7 @@ impl Cluster {
             host: None,
             port: 0,
             prefixes: BTreeMap::new(),
+            variables: BTreeMap::new(),
             folder,
         }
     }
@@ -108,6 +112,11 @@ impl Cluster {
         format!("{host}:{}", self.port)
     }
 
+    /// Sets a variable of what is started from now on, and of all that this starts.
+    pub fn set(&mut self, variable: &str, value: impl Into<OsString>) {
+        self.variables.insert(variable.to_owned(), value.into());
+    }
+
     /// Writes a file into the folder that commands run in.
     pub fn write(&self, file: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.here().join(file);
@@ -138,7 +147,9 @@ impl Cluster {
             .env("RUST_BACKTRACE", "1")
             .env_remove("DORA_COORDINATOR_ADDR")
             .env_remove("DORA_OUT_DIR")
-            .env_remove("RUST_LOG");
+            .env_remove("RUST_LOG")
+            .env_remove("VIRTUAL_ENV")
+            .envs(&self.variables);
         if let Some(host) = &self.host {
             command.env("DORA_COORDINATOR_ADDR", host);
         }

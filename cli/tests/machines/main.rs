@@ -5,10 +5,12 @@
 #![cfg_attr(windows, allow(unused_imports, dead_code))]
 
 mod background;
+mod closed;
 mod cluster;
 mod coordinators;
 mod daemons;
 mod data;
+mod examples;
 #[cfg(unix)]
 mod failures;
 mod logs;

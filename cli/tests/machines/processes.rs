@@ -181,4 +181,84 @@ fn nodes_of_other_versions_are_refused_in_the_words_of_dora() {
     assert!(run.stderr.contains(words), "{run}");
     let logs = cluster.dora(&["logs", "strict", "py"]);
     assert!(logs.stdout.contains(words), "{logs}\n{run}");
+    // The node itself prints it; the daemon's own lines have it, too.
+    let printed = |text: &str| {
+        let mut lines = text.lines();
+        lines.any(|line| line.contains("err   py") && line.contains(words))
+    };
+    assert!(printed(&logs.stdout), "{logs}");
+    let daemon = cluster.daemon("A").stderr();
+    assert!(daemon.contains(words), "{cluster}");
+}
+
+/// Options of a daemon lead to what they lead to on `dora run`.
+#[cfg(unix)]
+#[test]
+fn plugins_of_a_daemon_run_where_its_default_process_says() {
+    for (place, how) in [
+        ("own", "its process ended with SIGABRT in its callback"),
+        (
+            "work",
+            "its process ended with SIGABRT of its host process `work` in its callback",
+        ),
+    ] {
+        let mut cluster = Cluster::new(&[]);
+        cluster.start_daemon("A", &["--default-process", place]);
+        cluster.connected("A");
+        let nodes = [
+            source(10, ""),
+            node(
+                "failing",
+                "A",
+                "failing",
+                "config: {how: abort}\n    outputs: [out]",
+                &waits("source/out"),
+            ),
+        ];
+        cluster.write("crash.yml", format!("nodes:\n{}", nodes.concat()));
+        let run = cluster.dora(&["start", "--attach", "crash.yml"]);
+        let code = run.status.and_then(|status| status.code());
+        assert_eq!(code, Some(1), "{run}");
+        let line = format!("error: node `failing` on machine `A` failed: {how}");
+        assert!(run.stderr.contains(&line), "{run}");
+        // The daemon's worker is not what crashed.
+        let daemon = cluster.daemon("A").stderr();
+        assert!(!daemon.contains("the worker"), "{cluster}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_daemon_runs_python_under_uv_and_waits_no_longer_than_it_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut cluster = Cluster::without_coordinator();
+    let tools = cluster.path().join("tools");
+    std::fs::create_dir(&tools).expect("a folder");
+    let uv = tools.join("uv");
+    // It says what it is asked for, and never becomes a node.
+    std::fs::write(&uv, "#!/bin/sh\necho \"uv got: $*\"\nexec sleep 600\n").expect("written");
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&uv, mode).expect("changed");
+    let path = std::env::var("PATH").expect("a path");
+    cluster.set("PATH", format!("{}:{path}", tools.display()));
+    cluster.start_coordinator(&[]);
+    cluster.start_daemon("A", &["--uv", "--start-timeout", "1s"]);
+    cluster.connected("A");
+    let script = node_script().display().to_string();
+    let py = of_file(
+        &script,
+        "py",
+        "A",
+        "outputs: [out]",
+        "dora/timer/millis/100",
+    );
+    cluster.write("uv.yml", format!("nodes:\n{py}"));
+    let run = cluster.dora(&["start", "--attach", "--name", "uv", "uv.yml"]);
+    let code = run.status.and_then(|status| status.code());
+    assert_eq!(code, Some(1), "{run}");
+    let late = "its process has not connected within 1s";
+    assert!(run.stderr.contains(late), "{run}");
+    let logs = cluster.dora(&["logs", "uv", "py"]);
+    let asked = format!("uv got: run python -u {script}");
+    assert!(logs.stdout.contains(&asked), "{logs}\n{run}");
 }

@@ -52,13 +52,13 @@ fn arrays_of_all_types_and_sizes_come_back_as_they_were() {
     let gallery = fixtures::path("other-arrow").display().to_string();
     each(&ALL, |place| {
         // Frames of dora 1.x have an end, and a message is not all that is in them.
-        let largest = match place {
-            Place::Dora(release) if release.starts_with('1') => (56 << 20) - 1024,
+        let largest = match place.release() {
+            Some(release) if release.starts_with('1') => (56 << 20) - 1024,
             _ => 64 << 20,
         };
         // What has no bytes has no length in messages of dora 0.x.
-        let nulls = match place {
-            Place::Dora(release) if release.starts_with('0') => 0,
+        let nulls = match place.release() {
+            Some(release) if release.starts_with('0') => 0,
             _ => 3,
         };
         let config = format!("config: {{largest: {largest}, nulls: {nulls}}}");
@@ -80,8 +80,7 @@ fn arrays_of_all_types_and_sizes_come_back_as_they_were() {
 /// A gallery and a node of dora 1.x that reads it, of one message too long for that.
 #[test]
 fn what_is_too_long_for_a_node_of_dora_is_dropped_and_said() {
-    let place = Place::Dora("1.1.0");
-    each(&[place], |place| {
+    each(&[Place::Dora("1.1.0"), Place::DoraRust], |place| {
         let mut dataflow = Dataflow::new(place, "relay", &[]);
         let source = format!("count: 2, bytes: {}", 80 << 20);
         (dataflow.source, dataflow.tick) = (&source, 50);
@@ -97,8 +96,7 @@ fn what_is_too_long_for_a_node_of_dora_is_dropped_and_said() {
 /// What a node of dora itself cannot send it says in its own words.
 #[test]
 fn what_a_node_of_dora_cannot_send_is_its_own_error() {
-    let place = Place::Dora("1.1.0");
-    each(&[place], |place| {
+    each(&[Place::Dora("1.1.0"), Place::DoraRust], |place| {
         let dataflow = Dataflow::new(place, "large", &[("bytes", "83886080")]);
         dataflow
             .run()

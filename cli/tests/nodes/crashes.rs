@@ -3,7 +3,7 @@
 use crate::DEADLINE;
 use crate::dataflow::{Dataflow, Ended};
 use crate::place::{ALL, HOSTED, Place, each};
-use host_testing::{run, wait_until};
+use host_testing::{fixtures, run, wait_until};
 use std::process::Command;
 
 /// A number of bytes that nobody else sends, so that what is left of them is seen.
@@ -57,6 +57,17 @@ fn a_crash_ends_the_nodes_of_its_process_and_says_where_it_was() {
             if place == Place::Shared {
                 let process = "of its host process `work`";
                 assert!(failure.contains(process), "{failure}");
+            }
+            if how != "exit" && place != Place::Executable {
+                // Where it was, as far as one can tell without its author's debug information.
+                let text = text.replace("ended with ", "crashed: ");
+                let library = fixtures::path("flow");
+                let library = library.file_stem().expect("a name").to_string_lossy();
+                let frame = |line: &str| line.contains(&*library) && line.contains("+0x");
+                let said = &ended.run().stderr;
+                let of_crash = said.rsplit_once(&text).map(|(_, after)| after);
+                let has = of_crash.is_some_and(|after| after.lines().any(frame));
+                assert!(has, "{place}: no place: {}", ended.run());
             }
             if how == "exit" {
                 let hint = "a node must not call exit";

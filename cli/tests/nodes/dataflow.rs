@@ -29,6 +29,8 @@ pub struct Dataflow<'a> {
     pub source: &'a str,
     /// Time between two ticks of the source, in milliseconds.
     pub tick: u32,
+    /// Kind and config of a node between it and the checker, which must not lose anything, if there is one.
+    pub reader: Option<(&'a str, &'a str)>,
     /// More arguments of `dora run`.
     pub args: &'a [&'a str],
 }
@@ -44,6 +46,7 @@ impl<'a> Dataflow<'a> {
             input: "queue_size: 4, queue_policy: backpressure",
             source: "count: 10",
             tick: 2,
+            reader: None,
             args: &[],
         }
     }
@@ -86,7 +89,13 @@ impl<'a> Dataflow<'a> {
             );
             text += &plugin("other", "relay", "", &keys);
         }
-        text += &plugin("checker", "checker", "", &reader("subject/out"));
+        let mut last = "subject/out";
+        if let Some((kind, config)) = self.reader {
+            let keys = "inputs: {in: {source: subject/out, queue_size: 1, queue_policy: backpressure}}\n    outputs: [out]";
+            text += &plugin("between", kind, config, keys);
+            last = "between/out";
+        }
+        text += &plugin("checker", "checker", "", &reader(last));
         text + &plugin("witness", "checker", "", &reader("source/out"))
     }
 
@@ -145,6 +154,26 @@ impl Running {
         wait_until(&format!("{line}\n{}", self.program), DEADLINE, || {
             self.program.stdout().contains(&line) || self.program.stderr().contains(&line)
         });
+    }
+
+    /// Waits until a node has said this so often.
+    pub fn says_times(&self, node: &str, text: &str, times: usize) {
+        let line = format!("{node}: {text}");
+        wait_until(&format!("{times} times {line}"), DEADLINE, || {
+            self.count(&line) >= times
+        });
+    }
+
+    /// How often this has been printed.
+    pub fn count(&self, text: &str) -> usize {
+        let said = [self.program.stdout(), self.program.stderr()];
+        said.iter().map(|said| said.matches(text).count()).sum()
+    }
+
+    /// The processes that the command itself has started, which is the one that runs the dataflow.
+    #[cfg(target_os = "linux")]
+    pub fn workers(&self) -> Vec<u32> {
+        self.program.children()
     }
 
     /// Asks it to end, as Ctrl-C does, which is ignored where a shell has started the tests in the background.

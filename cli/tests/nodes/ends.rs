@@ -1,8 +1,9 @@
 //! How nodes end, wherever they run: when their inputs do, when they are told to, and when they fail; and how they begin
 //! again.
 
-use crate::dataflow::Dataflow;
-use crate::place::{ALL, Place, each};
+use crate::dataflow::{Dataflow, Running};
+use crate::place::{ALL, Place, each, python};
+use host_testing::{fixtures, fresh_dir};
 
 #[test]
 fn a_node_is_told_that_its_input_has_ended_and_ends() {
@@ -153,4 +154,66 @@ fn a_node_that_does_not_stop_is_ended_by_force() {
             .row("source", "stopped")
             .row("witness", "stopped");
     });
+}
+
+/// Its node has ended, or reads no more, and its process has not.
+#[cfg(unix)]
+#[test]
+fn a_process_of_dora_that_outlives_its_events_is_ended_at_a_stop() {
+    for release in ["1.1.0", "0.4.1"] {
+        for (what, ends) in [
+            // Events are dropped with the node.
+            ("drops", "del event, node"),
+            // It goes on beside them.
+            ("sleeps", "pass"),
+        ] {
+            let place = Place::Dora(release);
+            if !place.is_there() {
+                continue;
+            }
+            let venv = python(release).expect("just looked for");
+            let script = format!(
+                "import time\nfrom dora import Node\nnode = Node()\nevent = node.next()\n{ends}\nprint('outlives', \
+                 flush=True)\ntime.sleep(600)\n"
+            );
+            let folder = fresh_dir();
+            std::fs::write(folder.path().join("node.py"), script).expect("written");
+            let flow = fixtures::path("flow");
+            let text = format!(
+                "nodes:\n  - id: source\n    path: '{}'\n    kind: source\n    config: {{count: 1000000}}\n    inputs: \
+                 {{tick: dora/timer/millis/20}}\n    outputs: [out]\n  - id: py\n    path: node.py\n    env: {{VIRTUAL_ENV: \
+                 '{}'}}\n    inputs: {{in: source/out}}\n",
+                flow.display(),
+                venv.folder().display()
+            );
+            let running = Running::in_folder(folder, &text, &["--grace", "500ms"]);
+            running.says("py", "outlives");
+            running.stop();
+            let ended = running.end().row("source", "stopped");
+            assert_eq!(ended.code(), Some(1), "{release} {what}: {}", ended.run());
+            ended.row("py", "did not stop");
+        }
+    }
+}
+
+/// A node that reads nothing but log lines has nothing to wait for when all others have ended.
+#[test]
+fn a_reader_of_log_lines_ends_after_all_others() {
+    each(
+        &[Place::Daemon, Place::Own, Place::Dora("1.1.0")],
+        |place| {
+            let flow = fixtures::path("flow");
+            let text = format!(
+                "nodes:\n  - id: source\n    path: '{}'\n    kind: source\n    config: {{count: 3}}\n    inputs: {{tick: \
+             dora/timer/millis/20}}\n    outputs: [out]\n  - id: reader\n{}    inputs: {{in: dora/logs}}\n    outputs: [out]\n",
+                flow.display(),
+                place.node("relay", &[], &[]),
+            );
+            Running::in_folder(fresh_dir(), &text, &[])
+                .end()
+                .exits(0)
+                .row("source", "finished")
+                .row("reader", "finished");
+        },
+    );
 }

@@ -11,9 +11,15 @@ mod conforms;
 mod crashes;
 mod dataflow;
 mod ends;
+#[cfg(target_os = "linux")]
+mod hangs;
 mod lines;
+mod options;
 mod place;
 mod programs;
+#[cfg(target_os = "linux")]
+mod strangers;
+mod upstream;
 
 use std::time::Duration;
 

@@ -20,16 +20,24 @@ pub enum Place {
     Executable,
     /// A Python node of this release of dora.
     Dora(&'static str),
+    /// A Rust node of [`RUST_RELEASE`], where [`RUST_NODE`] says where it was built, as `.ci/deep` does.
+    DoraRust,
 }
 
+/// The release of dora that the Rust node is built with.
+pub const RUST_RELEASE: &str = "1.1.0";
+/// The variable that names the Rust node.
+const RUST_NODE: &str = "DORA_TEST_RUST_NODE";
+
 /// All of them.
-pub const ALL: [Place; 6] = [
+pub const ALL: [Place; 7] = [
     Place::Daemon,
     Place::Own,
     Place::Shared,
     Place::Executable,
     Place::Dora("1.1.0"),
     Place::Dora("0.4.1"),
+    Place::DoraRust,
 ];
 
 /// Those of processes other than the daemon's that run the kinds of the plugin.
@@ -69,22 +77,24 @@ impl Place {
             Place::Shared => of_plugin(fixtures::path("flow")) + "    process: work\n",
             Place::Executable => of_plugin(fixtures::executable("flow-node")),
             Place::Dora(_) => format!("    path: '{}'\n", node_script().display()),
+            Place::DoraRust => {
+                let file = std::env::var(RUST_NODE).expect("it was asked for before");
+                format!("    path: '{file}'\n")
+            }
         }
     }
 
     /// The variables of such a node.
     fn variables(self, kind: &str, settings: &[(&str, &str)]) -> Vec<(String, String)> {
-        let Place::Dora(release) = self else {
+        if !self.is_dora() {
             return Vec::new();
-        };
-        let python = python(release).expect("it was asked for before");
-        let mut variables = vec![
-            ("KIND".to_owned(), kind.to_owned()),
-            (
-                "VIRTUAL_ENV".to_owned(),
-                python.folder().display().to_string(),
-            ),
-        ];
+        }
+        let mut variables = vec![("KIND".to_owned(), kind.to_owned())];
+        if let Place::Dora(release) = self {
+            let python = python(release).expect("it was asked for before");
+            let folder = python.folder().display().to_string();
+            variables.push(("VIRTUAL_ENV".to_owned(), folder));
+        }
         variables.extend(settings.iter().map(|(key, value)| {
             let value = value.trim_matches('\'');
             (key.to_ascii_uppercase(), value.to_owned())
@@ -94,8 +104,10 @@ impl Place {
 
     /// Whether there is what it needs; says so when there is not.
     pub fn is_there(self) -> bool {
-        let Place::Dora(release) = self else {
-            return true;
+        let release = match self {
+            Place::Dora(release) => release,
+            Place::DoraRust => return std::env::var_os(RUST_NODE).is_some(),
+            _ => return true,
         };
         match python(release) {
             Ok(_) => true,
@@ -108,7 +120,16 @@ impl Place {
 
     /// Whether it runs a node of dora, which knows less of how it fails.
     pub fn is_dora(self) -> bool {
-        matches!(self, Place::Dora(_))
+        self.release().is_some()
+    }
+
+    /// The release of dora that its node is of.
+    pub fn release(self) -> Option<&'static str> {
+        match self {
+            Place::Dora(release) => Some(release),
+            Place::DoraRust => Some(RUST_RELEASE),
+            _ => None,
+        }
     }
 }
 
@@ -120,6 +141,7 @@ impl fmt::Display for Place {
             Place::Shared => f.write_str("process: work"),
             Place::Executable => f.write_str("executable"),
             Place::Dora(release) => write!(f, "dora {release}"),
+            Place::DoraRust => write!(f, "dora {RUST_RELEASE}, Rust"),
         }
     }
 }

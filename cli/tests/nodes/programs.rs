@@ -22,6 +22,13 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
+/// Writes a program of this text.
+#[cfg(unix)]
+pub fn script(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("written");
+    make_executable(path);
+}
+
 #[cfg(unix)]
 fn make_executable(path: &Path) {
     use std::os::unix::fs::PermissionsExt;

@@ -4,7 +4,7 @@
 
 use super::clock::Clock;
 use super::mailbox::{Mailbox, Order, Slot};
-use super::outside::Outside;
+use super::outside::{Outside, Upstream};
 use super::plan::NodeIndex;
 use super::progress::{NodeProgress, Progress, Watcher};
 use super::remote::{Outlet, RemoteInput};
@@ -57,6 +57,8 @@ pub(super) struct RunningInput {
     pub(super) slot: Slot,
     /// Period of the timer that it reads.
     pub(super) timer: Option<Duration>,
+    /// The node here that it reads.
+    pub(super) reads: Option<NodeIndex>,
 }
 
 pub(super) struct Worker {
@@ -160,6 +162,7 @@ impl Dataflow {
                     after,
                 } => self.will_restart(node, &ending, after),
                 Action::Retire(node, ending) => self.retire(node, ending),
+                Action::Silence(node) => self.silence(node),
                 Action::Over => over = true,
             }
         }
@@ -224,6 +227,18 @@ impl Dataflow {
         }
     }
 
+    /// No more log lines come for the node: what waits in its inputs is the last.
+    fn silence(&self, node: NodeIndex) {
+        let Some(running) = self.nodes.get(node) else {
+            return;
+        };
+        if let Some(worker) = self.workers.get(running.worker) {
+            for input in &running.inputs {
+                worker.mailbox.close(input.slot);
+            }
+        }
+    }
+
     fn will_restart(&self, node: NodeIndex, ending: &Ending, after: Duration) {
         let Some(running) = self.nodes.get(node) else {
             return;
@@ -241,6 +256,36 @@ impl Dataflow {
             &text,
         );
         self.tell_of(node, NodeProgress::Restarting);
+        self.tell_readers(node, None);
+    }
+
+    /// Tells those outside that read a node what has become of it: the error with which it has failed, or that it is made
+    /// again.
+    fn tell_readers(&self, node: NodeIndex, error: Option<&str>) {
+        let Some(of) = self.nodes.get(node) else {
+            return;
+        };
+        let id = &of.shared.id;
+        for reader in &self.nodes {
+            let Some(outside) = &reader.outside else {
+                continue;
+            };
+            let inputs = reader
+                .inputs
+                .iter()
+                .filter(|input| input.reads == Some(node));
+            let inputs: Vec<&str> = inputs.map(|input| input.name.as_str()).collect();
+            if !inputs.is_empty() {
+                outside.upstream(match error {
+                    Some(error) => Upstream::Failed {
+                        node: id,
+                        inputs: &inputs,
+                        error,
+                    },
+                    None => Upstream::Restarts { node: id },
+                });
+            }
+        }
     }
 
     fn retire(&mut self, node: NodeIndex, ending: Ending) {
@@ -250,6 +295,9 @@ impl Dataflow {
         let level = if ending.is_failure() { 1 } else { 4 };
         self.log
             .engine(level, Some(&running.shared.id), &ending.to_string());
+        if ending.is_failure() {
+            self.tell_readers(node, Some(&ending.to_string()));
+        }
         self.retire_quietly(node, ending.clone());
         self.tell_of(node, NodeProgress::Ended(ending));
     }

@@ -27,7 +27,7 @@ pub use clock::Clock;
 pub use dataflow::Dataflow;
 pub use driven::{Drive, Driven};
 pub use mailbox::{InputCount, OnTaken, Taken};
-pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Upstream};
 pub use plan::{
     Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, PlannedCode, RemoteInputs,
 };
@@ -71,6 +71,8 @@ pub trait Calls: Send + Sync {
     fn event(&self, event: &OutsideEvent<'_>);
     /// The call has returned.
     fn returned(&self);
+    /// The call begins to wait for a reader with `backpressure`, or goes on: in turn.
+    fn held_up(&self) {}
 }
 
 /// What a thread tells the engine.

@@ -45,10 +45,32 @@ pub trait Outside: Send + Sync + fmt::Debug {
     /// once before the first instance, then at changes. Never waits.
     fn wanted(&self, _output: u32, _wanted: bool) {}
 
+    /// What has become of a node that it reads. Never waits.
+    fn upstream(&self, _news: Upstream<'_>) {}
+
     /// What the engine has not seen of its messages. Asked when the dataflow is over.
     fn counts(&self) -> OutsideCounts {
         OutsideCounts::default()
     }
+}
+
+/// What has become of a node, for those that read it.
+#[derive(Debug, Clone, Copy)]
+pub enum Upstream<'a> {
+    /// It has failed for good. Before its outputs close.
+    Failed {
+        /// The node.
+        node: &'a NodeId,
+        /// The reader's inputs that it fed.
+        inputs: &'a [&'a str],
+        /// Why.
+        error: &'a str,
+    },
+    /// It has ended and is made again.
+    Restarts {
+        /// The node.
+        node: &'a NodeId,
+    },
 }
 
 /// Messages that did not pass through the engine.

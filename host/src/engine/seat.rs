@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::mailbox::{Mailbox, Order};
 use super::remote::Outlet;
 use super::route::Route;
-use super::{EngineLog, SeatId};
+use super::{Calls, EngineLog, SeatId};
 use crate::ids::NodeId;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{Callbacks, Heap, LogLine, NodeFailure, Room};
@@ -179,6 +179,8 @@ impl SeatShared {
 pub struct Waiting<'a> {
     seat: &'a SeatShared,
     awaited: Awaited,
+    /// Who is told that a callback waits.
+    calls: Option<Arc<dyn Calls>>,
 }
 
 impl Drop for Waiting<'_> {
@@ -186,6 +188,9 @@ impl Drop for Waiting<'_> {
         let mut waiting = lock(&self.seat.waiting_on);
         if let Some(at) = waiting.iter().position(|of| of.is(&self.awaited)) {
             waiting.swap_remove(at);
+        }
+        if let Some(calls) = &self.calls {
+            calls.held_up();
         }
     }
 }
@@ -237,9 +242,15 @@ impl SeatHandle {
     /// Remembers what one of the instance's threads waits for, until the guard is dropped.
     pub fn waits_on(&self, awaited: Awaited) -> Waiting<'_> {
         lock(&self.shared.waiting_on).push(awaited.clone());
+        let of = self.is_in_callback().then_some(&self.shared);
+        let calls = of.and_then(|of| of.log.calls(&of.id));
+        if let Some(calls) = &calls {
+            calls.held_up();
+        }
         Waiting {
             seat: &self.shared,
             awaited,
+            calls,
         }
     }
 

@@ -142,6 +142,10 @@ impl Dataflow {
                 From::Timer(period) => Some(period),
                 _ => None,
             },
+            reads: match input.from {
+                From::Output { node, .. } => Some(node),
+                _ => None,
+            },
         });
         (
             Running {

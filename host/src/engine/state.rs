@@ -63,6 +63,8 @@ pub enum Action {
     },
     /// A node has ended for good: close its outputs, shut its inputs.
     Retire(NodeIndex, Ending),
+    /// No more log lines come for a node: close its inputs.
+    Silence(NodeIndex),
     /// The dataflow is over.
     Over,
 }
@@ -84,6 +86,8 @@ struct Node {
     reads: bool,
     /// The dataflow does not go on for it alone.
     optional: bool,
+    /// Reads log lines only.
+    listens: bool,
     restarts: u32,
     /// Restarts within the window, and when it began.
     in_window: u32,
@@ -99,6 +103,8 @@ pub struct NodeSpec {
     pub reads: bool,
     /// Whether the dataflow ends when only such nodes are left.
     pub optional: bool,
+    /// Whether all that it reads are log lines, of which there are no more when all other nodes have ended.
+    pub listens: bool,
 }
 
 /// The state machine of one dataflow.
@@ -127,6 +133,7 @@ impl State {
             policy: spec.restart,
             reads: spec.reads,
             optional: spec.optional,
+            listens: spec.listens,
             restarts: 0,
             in_window: 0,
             window_began: Duration::ZERO,
@@ -319,6 +326,10 @@ impl State {
         if unborn || (over && !self.is_stopping()) {
             // A dataflow starts whole or not at all.
             self.stop(now.saturating_add(self.grace), actions);
+        } else if !self.is_stopping() && self.only_listeners_are_left() {
+            let nodes = self.nodes.iter().enumerate();
+            let left = nodes.filter(|(_, node)| node.listens && node.phase != Phase::Ended);
+            actions.extend(left.map(|(index, _)| Action::Silence(index)));
         } else {
             self.start_if_ready(actions);
         }
@@ -327,6 +338,13 @@ impl State {
     fn readers_have_ended(&self) -> bool {
         let mut readers = self.nodes.iter().filter(|node| node.reads).peekable();
         readers.peek().is_some() && readers.all(|node| node.phase == Phase::Ended)
+    }
+
+    /// All nodes that say anything of their own have ended.
+    fn only_listeners_are_left(&self) -> bool {
+        let speaks = |node: &&Node| !node.listens && !node.optional;
+        let mut speakers = self.nodes.iter().filter(speaks).peekable();
+        speakers.peek().is_some() && speakers.all(|node| node.phase == Phase::Ended)
     }
 
     /// All others have ended. A share of optional nodes alone goes on, for others elsewhere.

@@ -235,11 +235,16 @@ pub(super) fn node_specs(plan: &Plan) -> Vec<NodeSpec> {
             )
         })
     };
+    let listens = |node: &PlannedNode| {
+        let is_log = |input: &PlannedInput| matches!(input.from, From::Logs(_));
+        !node.inputs.is_empty() && node.inputs.iter().all(is_log)
+    };
     plan.nodes
         .iter()
         .map(|node| NodeSpec {
             restart: node.restart.clone(),
             reads: reads(node),
+            listens: listens(node),
             optional: match &node.code {
                 PlannedCode::Outside(outside) => outside.is_optional(),
                 PlannedCode::Plugin { .. } => false,

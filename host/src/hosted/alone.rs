@@ -1,6 +1,6 @@
 //! A host process of one node: an executable whose node is in a plugin.
 
-use super::{HostedError, loader};
+use super::{HostedError, loader, report_crashes};
 use crate::plugin::preflight::Isolation;
 use crate::process::native::RECORD;
 use plugin_abi::hosting::{KindTable, LibraryTable, NodeFailure};
@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicU32;
 /// # Errors
 /// See [`HostedError`].
 pub fn run() -> Result<bool, HostedError> {
+    report_crashes();
     let stream = Stream::take_stdin(is_greeting).ok_or(HostedError::NoDaemon)?;
     let (channel, incoming) = Channel::new(stream, Side::Node, Pool::default());
     let loader = loader(Isolation::Own, move |_, line| {

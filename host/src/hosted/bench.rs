@@ -3,6 +3,7 @@
 //! Invariant: what an instance sends, logs and comes to goes over its own connection, in that order; an event that came
 //! over it and has left its queue is given back as room once. Absent: reading connections (`service`).
 
+use super::say;
 use crate::engine::{
     Calls, Driven, Ending, EngineLog, InputCount, OnTaken, OutsideEvent, Plan, RemoteInput, Taken,
 };
@@ -292,7 +293,7 @@ impl Place {
                 // As in `Bench::say`.
                 let _ = channel.send(&FromNode::Log(line.into()));
             }
-            None => eprintln!("{}: {}", self.id, line.message),
+            None => say(format_args!("{}: {}", self.id, line.message)),
         }
     }
 }
@@ -319,6 +320,12 @@ impl Calls for Place {
             page.end();
         }
     }
+
+    fn held_up(&self) {
+        if let Some(page) = &*self.page.load() {
+            page.held_up();
+        }
+    }
 }
 
 impl EngineLog for Bench {
@@ -332,7 +339,7 @@ impl EngineLog for Bench {
         let line = of_runtime(level, text);
         match node.and_then(|node| self.of(node)) {
             Some(place) => place.log(&line),
-            None => eprintln!("{text}"),
+            None => say(format_args!("{text}")),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::launch::{self, Runtime};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
 use crate::process::host_process::{HostSpec, ToHost};
-use crate::sys::ending;
+use crate::sys::{crash, ending};
 pub use alone::run as run_alone;
 use bench::Bench;
 use outlet::NodeOutlet;
@@ -27,7 +27,8 @@ use plugin_abi::wire::frame::{self, Control};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::node::ServeError;
 use plugin_abi::wire::sys::{Stream, Wait};
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
@@ -69,6 +70,7 @@ pub enum HostedError {
 /// # Errors
 /// See [`HostedError`]; the daemon reads them from the standard error.
 pub fn run() -> Result<(), HostedError> {
+    report_crashes();
     let stream = Stream::take_stdin(frame::is_greeting).ok_or(HostedError::NoDaemon)?;
     let pool = Pool::default();
     let (_channel, mut control) = Channel::new(stream, Side::Node, pool.clone());
@@ -98,6 +100,17 @@ pub fn run() -> Result<(), HostedError> {
     Ok(())
 }
 
+/// A line on standard error, which the daemon reads while it is there.
+fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What a plugin crashes of is on standard error, which the daemon reads.
+fn report_crashes() {
+    // Without handlers the process dies as well, and the daemon tells of that.
+    let _ = crash::report();
+}
+
 /// Hands on what the daemon orders until it ends.
 fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
     while let Ok((order, connection)) = next(&mut control) {
@@ -106,7 +119,9 @@ fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
             ToHost::Serve(node) => match control.connection(connection) {
                 Ok(stream) => service::start(stream, node, bench, orders),
                 // The daemon sees that nobody speaks on the other end.
-                Err(error) => eprintln!("a connection of the daemon cannot be used: {error}"),
+                Err(error) => say(format_args!(
+                    "a connection of the daemon cannot be used: {error}"
+                )),
             },
             ToHost::Retire(node) => {
                 // An engine that has ended takes no orders.
@@ -136,7 +151,7 @@ fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
 /// Loads the plugins and makes the plan, by the daemon's own rules.
 fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
     let loader = loader(Isolation::Shared, |library, line| {
-        eprintln!("{library}: {}", line.message);
+        say(format_args!("{library}: {}", line.message));
     });
     let mut part = spec.part.clone();
     for (node, file) in part.nodes.iter_mut().zip(&spec.files) {

@@ -419,7 +419,10 @@ pub fn answer(path: &Path, isolation: Isolation) -> io::Result<()> {
         isolation,
         in_place: super::in_place_wanted(),
         level: Arc::new(AtomicU32::new(3)),
-        log: Arc::new(|_, line| eprintln!("{}: {}", line.target, line.message)),
+        log: Arc::new(|_, line| {
+            // Whoever asked may have gone.
+            let _ = writeln!(io::stderr(), "{}: {}", line.target, line.message);
+        }),
     });
     let answer = match loader.load(path) {
         Ok(plugin) => Answer::Loaded(plugin.info().clone()),

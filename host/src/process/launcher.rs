@@ -219,6 +219,7 @@ impl Launcher {
                 false => 1,
             },
             start_timeout: self.0.options.start_timeout.unwrap_or(START),
+            callback_timeout: node.health_check_timeout,
         }
     }
 }

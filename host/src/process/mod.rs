@@ -11,6 +11,7 @@ pub mod native;
 pub mod processes;
 pub mod program;
 mod runs;
+pub(crate) mod watch;
 
 pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
 pub use runs::{Placed, Runs};

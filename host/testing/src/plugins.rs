@@ -6,7 +6,7 @@
 use crate::fixtures::cargo_build;
 use crate::repo_root;
 use std::collections::HashMap;
-use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +15,20 @@ use std::sync::{Mutex, PoisonError};
 /// # Panics
 /// When it cannot be built, with the compiler's words.
 pub fn plugin(package: &str) -> PathBuf {
+    let file = format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_"));
+    artifact(package, &file)
+}
+
+/// The executable of a package's node: `random-node` of `random`.
+///
+/// # Panics
+/// As [`plugin`].
+pub fn program(package: &str) -> PathBuf {
+    artifact(package, &format!("{package}-node{EXE_SUFFIX}"))
+}
+
+/// A file that the build of a package makes.
+fn artifact(package: &str, file: &str) -> PathBuf {
     static BUILT: Mutex<Option<HashMap<String, Result<PathBuf, String>>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let build = || cargo_build(&repo_root(), &["--package", package], "dev");
@@ -23,10 +37,7 @@ pub fn plugin(package: &str) -> PathBuf {
         .entry(package.to_owned())
         .or_insert_with(build)
     {
-        Ok(target) => {
-            let file = format!("{DLL_PREFIX}{}{DLL_SUFFIX}", package.replace('-', "_"));
-            target.join("debug").join(file)
-        }
+        Ok(target) => target.join("debug").join(file),
         Err(reason) => panic!("{package} cannot be built: {reason}"),
     }
 }

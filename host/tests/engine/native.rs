@@ -41,6 +41,7 @@ fn make_processes_of(plan: &mut Plan, nodes: &[usize], window: u32, program: Pat
             kind: kind.name(),
             config: config.clone(),
             window,
+            callback_timeout: None,
             start_timeout: DEADLINE,
         };
         let spawn = process(&program);

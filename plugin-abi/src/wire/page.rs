@@ -1,7 +1,7 @@
 //! A page that a process shares with its daemon: which callback of which node it is in, to be read when it has crashed.
 //!
-//! 64 bytes: 16 bytes zero, `u32` which callback ([`Callback`]), `u32` the input, `u64` how many callbacks have begun; the
-//! rest is zero. Invariant: writing is three stores, so that it costs a callback nothing, and reading is checked, for a
+//! 64 bytes: 16 bytes zero, `u32` which callback ([`Callback`]), `u32` the input, `u64` how many callbacks have begun,
+//! `u32` how often the callback has begun to wait for a reader in its own process and has gone on; the rest is zero. Invariant: writing is three stores, so that it costs a callback nothing, and reading is checked, for a
 //! process that crashes may have written anything. Absent: the node's id, which the daemon knows by the page.
 
 use super::sys::{Mapping, Object};
@@ -79,6 +79,16 @@ impl Page {
     /// How many callbacks have begun.
     pub fn begun(&self) -> u64 {
         self.count().load(Ordering::Relaxed)
+    }
+
+    /// The callback waits for a reader in its own process now, or goes on.
+    pub fn held_up(&self) {
+        self.word(32).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has begun to wait, and has gone on: odd while it waits.
+    pub fn waits(&self) -> u32 {
+        self.word(32).load(Ordering::Relaxed)
     }
 
     /// The callback that has begun and has not returned.

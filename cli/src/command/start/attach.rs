@@ -5,6 +5,8 @@ use super::super::lines::{Lines, Split};
 use super::super::signals::Signals;
 use super::tell;
 use crate::args::StartArgs;
+use crate::terminal;
+use crate::terminal::say;
 use crate::view;
 use eyre::{Result, WrapErr, eyre};
 use host::client::{AskError, CONNECT_DEADLINE, Client, LogStream, LogsWanted, StartRequest};
@@ -36,7 +38,7 @@ pub fn run(args: &StartArgs, request: StartRequest) -> Result<ExitCode> {
         client.close().await;
         ended
     })?;
-    eprint!("{}", view::ended::text(&ended));
+    terminal::tell(format_args!("{}", view::ended::text(&ended)));
     Ok(match ended.is_failure() {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
@@ -66,7 +68,7 @@ impl Attached<'_> {
         tokio::select! {
             started = &mut starting => Ok(started?),
             () = self.signals.next() => {
-                eprintln!("stopping the start");
+                say!("stopping the start");
                 let target = Target::Id(self.dataflow);
                 let (started, stopped) =
                     tokio::join!(starting, self.client.stop(target, self.grace, true, |_| ()));
@@ -91,12 +93,12 @@ impl Attached<'_> {
         let logs = match logs.await {
             Ok(logs) => logs,
             Err(error) => {
-                eprintln!("warning: no log lines: {error}");
+                say!("warning: no log lines: {error}");
                 return None;
             }
         };
         for (machine, error) in &logs.failed {
-            eprintln!("warning: no log lines from machine `{machine}`: {error}");
+            say!("warning: no log lines from machine `{machine}`: {error}");
         }
         for record in &logs.history {
             // Whoever closes the streams of this command wants no lines.
@@ -127,11 +129,11 @@ impl Attached<'_> {
                 () = self.signals.next() => {
                     asked += 1;
                     match asked {
-                        1 => eprintln!(
+                        1 => say!(
                             "stopping; nodes have {:?} to end, once more does not wait for them",
                             self.grace
                         ),
-                        2 => eprintln!("stopping without waiting for the nodes"),
+                        2 => say!("stopping without waiting for the nodes"),
                         _ => return Err(eyre!(
                             "left before dataflow {} had ended; `dora list` tells what became of it", self.dataflow
                         )),
@@ -173,7 +175,7 @@ fn check(stopped: Result<Result<Ended, StopError>, AskError>) -> Result<()> {
     match stopped {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(late)) => {
-            eprintln!("warning: {late}");
+            say!("warning: {late}");
             Ok(())
         }
         // It has ended by itself meanwhile.

@@ -4,6 +4,7 @@ mod attach;
 
 use super::{build, client};
 use crate::args::StartArgs;
+use crate::terminal::say;
 use eyre::{Result, WrapErr, bail, eyre};
 use host::client::StartRequest;
 use host::control::{Started, check_dataflow_name};
@@ -42,7 +43,7 @@ fn is_attached(args: &StartArgs) -> bool {
         return args.attach;
     }
     let attach = std::io::stdin().is_terminal();
-    eprintln!(
+    say!(
         "{}",
         match attach {
             true => "attached to the dataflow until it ends (`--detach` leaves it when it runs)",
@@ -101,9 +102,9 @@ pub fn tell(started: &Started) {
     let warnings = &started.warnings;
     let lines: BTreeSet<String> = warnings.iter().map(|it| warnings.line(it)).collect();
     for line in lines {
-        eprintln!("{line}");
+        say!("{line}");
     }
-    eprintln!("{}", words(started));
+    say!("{}", words(started));
 }
 
 fn words(started: &Started) -> String {

@@ -3,6 +3,7 @@
 use super::super::client;
 use super::find;
 use crate::args::TopicEchoArgs;
+use crate::terminal::say;
 use crate::view;
 use eyre::Result;
 use host::client::TapEvent;
@@ -17,7 +18,7 @@ pub fn run(args: &TopicEchoArgs) -> Result<ExitCode> {
         let mut left = args.count.map(u64::from);
         while left != Some(0) {
             let Some(event) = tap.next().await else {
-                eprintln!("the output has ended");
+                say!("the output has ended");
                 break;
             };
             match event {
@@ -32,10 +33,10 @@ pub fn run(args: &TopicEchoArgs) -> Result<ExitCode> {
                     left = left.map(|left| left - 1);
                 }
                 TapEvent::Lost(messages) => {
-                    eprintln!("warning: {messages} messages were lost on the way here")
+                    say!("warning: {messages} messages were lost on the way here")
                 }
                 TapEvent::Broken(reason) => {
-                    eprintln!("warning: a message could not be read: {reason}")
+                    say!("warning: a message could not be read: {reason}")
                 }
                 TapEvent::Gone(error) => return Err(error.into()),
                 TapEvent::Refused(error) => return Err(error.into()),

@@ -3,6 +3,7 @@
 use super::super::client;
 use super::find;
 use crate::args::TopicHzArgs;
+use crate::terminal::say;
 use crate::view::rate::Rate;
 use eyre::Result;
 use host::client::{Tap, TapEvent};
@@ -46,7 +47,7 @@ async fn measure(args: &TopicHzArgs, mut tap: Tap) -> Result<ExitCode> {
                 Some(TapEvent::NoCoordinator(error)) => return Err(error.into()),
                 None => {
                     show(args, &mut rate, began.elapsed())?;
-                    eprintln!("the output has ended");
+                    say!("the output has ended");
                     break;
                 }
             },

@@ -215,11 +215,11 @@ fn warn_of_process_keys(scope: &mut Scope<'_>, node: &Node) {
              `process: own`",
         );
     }
-    if node.health_check_timeout.is_some() {
+    if node.health_check_timeout.is_some() && *node.process_place() == ProcessPlace::Daemon {
         scope.warn(
             node.at,
-            "`health_check_timeout` has no effect on a plugin that shares its process, because a callback cannot be \
-             ended there",
+            "a plugin in the daemon that exceeds its `health_check_timeout` is only told of, because a callback cannot \
+             be ended there; use `process: own`",
         );
     }
     if node.logs.stdout_as.is_some() {

@@ -12,6 +12,7 @@ fn plain() -> NodeSpec {
         restart: Restart::default(),
         reads: false,
         optional: false,
+        listens: false,
     }
 }
 
@@ -30,6 +31,7 @@ fn restarting(policy: RestartPolicy) -> NodeSpec {
         },
         reads: false,
         optional: false,
+        listens: false,
     }
 }
 
@@ -90,6 +92,7 @@ fn shown(action: &Action) -> String {
             after,
         } => format!("{} {node}: again in {}", word(ending), after.as_millis()),
         Action::Retire(node, ending) => format!("retire {node} {}", word(ending)),
+        Action::Silence(node) => format!("silence {node}"),
         Action::Over => "over".into(),
     }
 }
@@ -443,6 +446,7 @@ fn with(
         },
         reads: false,
         optional: false,
+        listens: false,
     }
 }
 
@@ -770,4 +774,24 @@ fn endings_that_are_failures() {
             .iter()
             .any(Ending::is_failure)
     );
+}
+
+#[test]
+fn readers_of_log_lines_hear_no_more_when_all_others_have_ended() {
+    let listener = NodeSpec {
+        listens: true,
+        ..plain()
+    };
+    let mut state = State::new(vec![plain(), listener, plain()], false, START_GRACE);
+    state.begin();
+    for node in 0..3 {
+        state.handle(Event::Created(node), Duration::ZERO);
+    }
+    let ended = |node| Event::Ended(node, Ending::Finished, node == 1);
+    let first = state.handle(ended(0), Duration::ZERO);
+    assert!(!first.contains(&Action::Silence(1)), "{first:?}");
+    let second = state.handle(ended(2), Duration::ZERO);
+    assert!(second.contains(&Action::Silence(1)), "{second:?}");
+    let last = state.handle(ended(1), Duration::ZERO);
+    assert!(last.contains(&Action::Over), "{last:?}");
 }

@@ -8,9 +8,8 @@
 mod tests;
 
 use crate::logs::Stream;
-use crate::sys::affinity;
-use crate::sys::ending::crash;
 use crate::sys::family::Family;
+use crate::sys::{affinity, crash, ending};
 use crate::tail::{Tail, each_line};
 use std::ffi::OsString;
 use std::fmt;
@@ -23,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines of standard error that are kept for the message about a failure.
+/// Lines of standard error that are kept for the message about a failure, besides a report of its crash.
 pub const KEPT_LINES: usize = 20;
 /// How long what a child has printed may take to arrive once it has ended. Only what left the family and still holds a
 /// pipe takes so long.
@@ -121,7 +120,8 @@ pub struct Hooks {
 pub struct Exit {
     /// What the system says; an error when it says nothing.
     pub status: io::Result<ExitStatus>,
-    /// The last [`KEPT_LINES`] lines of its standard error, with nothing in them that a terminal would obey.
+    /// The last [`KEPT_LINES`] lines of its standard error, and what [`sys::crash`](crate::sys::crash) has reported there, with
+    /// nothing in them that a terminal would obey.
     pub stderr: Vec<String>,
     /// How many lines of standard error came before them.
     pub stderr_before: u64,
@@ -137,7 +137,7 @@ impl Exit {
 
     /// The name of the crash or signal that ended it; `None` when it ended by itself.
     pub fn crash(&self) -> Option<String> {
-        self.status.as_ref().ok().copied().and_then(crash)
+        self.status.as_ref().ok().copied().and_then(ending::crash)
     }
 }
 
@@ -290,6 +290,7 @@ impl Reading {
     }
 
     fn run(self, pipe: impl Read) {
+        let mut crashed = false;
         // A pipe that cannot be read further is as good as a closed one. After the child's end the rest is read and
         // dropped: who still holds the pipe must not wait for it.
         let _ = each_line(pipe, |line| {
@@ -297,7 +298,12 @@ impl Reading {
                 return;
             }
             if self.stream == Stream::Stderr {
-                lock(&self.shared.stderr).push(line);
+                let mut kept = lock(&self.shared.stderr);
+                if !crashed && line.starts_with(crash::BEGIN) {
+                    crashed = true;
+                    kept.keep_more(crash::LINES);
+                }
+                kept.push(line);
             }
             (self.on_line)(self.stream, line);
         });

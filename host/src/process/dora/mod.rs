@@ -22,5 +22,16 @@ mod v0;
 mod v1;
 pub mod words;
 
+/// Reads a frame that is not its connection's first, as the generation that it looks like.
+///
+/// # Errors
+/// It is no request.
+pub fn read(frame: &[u8]) -> Result<words::NodeRequest, words::Malformed> {
+    match sniff::generation(frame) {
+        sniff::Generation::V0 => v0::decode(frame, &segment::NoSegments),
+        sniff::Generation::V1 => v1::decode(frame),
+    }
+}
+
 #[cfg(test)]
 mod tests;

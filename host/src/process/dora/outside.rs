@@ -12,6 +12,7 @@ mod instance;
 mod outgoing;
 mod registry;
 mod start;
+mod watch;
 
 pub use descriptor::dora_descriptor;
 pub use direct::{Counter, Direct, plan as direct_plan};
@@ -20,7 +21,7 @@ pub use registry::{Registry, Say};
 use super::launch::{Launch, LaunchInput};
 use super::words::NodeEvent;
 use crate::descriptor::{Node, QueuePolicy, RestartPolicy};
-use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Upstream};
 use crate::ids::{DataflowId, NodeId, PortName};
 use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch as Command};
@@ -241,8 +242,17 @@ impl DoraNode {
 impl Outside for DoraNode {
     fn create(&self, end: OutsideEnd) -> Result<Box<dyn Body>, NodeFailure> {
         let launch = self.launch(&end).map_err(failed)?;
+        let logs = &self.node.logs;
+        let speaks = |output: &PortName| {
+            let mut spoken = logs.stdout_as.iter().chain(&logs.logs_as);
+            spoken.any(|name| name == output)
+        };
         let closing = match self.node.restart.policy {
-            RestartPolicy::Never => launch.outputs.clone(),
+            // What it prints comes until its process has ended.
+            RestartPolicy::Never => {
+                let own = launch.outputs.iter().filter(|output| !speaks(output));
+                own.cloned().collect()
+            }
             // The next instance sends on them.
             _ => Vec::new(),
         };
@@ -267,7 +277,13 @@ impl Outside for DoraNode {
         let child = self.spawn(command, &launch, &instance).map_err(failed)?;
         self.current().child = Some(child.clone());
         match self.begun(&instance) {
-            Ok(()) => Ok(Box::new(body)),
+            Ok(()) => {
+                if let Some(most) = self.node.health_check_timeout {
+                    let watched = watch::start(&instance, &child, most);
+                    watched.map_err(|error| failed(format!("no thread: {error}")))?;
+                }
+                Ok(Box::new(body))
+            }
             Err(failure) => {
                 child.kill();
                 Err(failure)
@@ -281,6 +297,24 @@ impl Outside for DoraNode {
         if let Some(instance) = &current.instance {
             instance.halt();
         }
+    }
+
+    fn upstream(&self, news: Upstream<'_>) {
+        let Some(instance) = self.current().instance.clone() else {
+            return;
+        };
+        instance.tell(match news {
+            Upstream::Failed {
+                node,
+                inputs,
+                error,
+            } => NodeEvent::NodeFailed {
+                node: node.clone(),
+                inputs: inputs.iter().filter_map(|it| it.parse().ok()).collect(),
+                error: error.to_owned(),
+            },
+            Upstream::Restarts { node } => NodeEvent::NodeRestarted { node: node.clone() },
+        });
     }
 
     fn is_optional(&self) -> bool {

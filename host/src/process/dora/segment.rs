@@ -55,6 +55,22 @@ impl Drop for Owned {
     }
 }
 
+/// None at all.
+#[derive(Debug, Default)]
+pub struct NoSegments;
+
+impl Segments for NoSegments {
+    fn read(&self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove(&self, _: &str) {}
+
+    fn create(&self, _: &[u8]) -> Option<Segment> {
+        None
+    }
+}
+
 /// Those of the operating system.
 #[derive(Debug, Default)]
 pub struct SystemSegments;

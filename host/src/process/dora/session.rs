@@ -89,6 +89,8 @@ enum Stage {
 pub struct Session {
     open: BTreeSet<Connection>,
     stage: Stage,
+    /// Whose events they are: nobody else gets them.
+    subscriber: Option<Connection>,
     /// Who waits for events.
     poll: Option<Connection>,
     /// Events beyond what fitted into a reply.
@@ -109,6 +111,7 @@ impl Default for Session {
         Self {
             open: BTreeSet::new(),
             stage: Stage::Registered,
+            subscriber: None,
             poll: None,
             queue: VecDeque::new(),
             last: false,
@@ -234,6 +237,7 @@ impl Session {
             return;
         }
         self.stage = Stage::Waiting(from);
+        self.subscriber = Some(from);
         out.push(Action::Subscribed);
     }
 
@@ -253,6 +257,9 @@ impl Session {
         match self.stage {
             Stage::Registered | Stage::Waiting(_) => {
                 self.refuse(from, "the node has not subscribed", out);
+            }
+            _ if self.subscriber != Some(from) => {
+                self.refuse(from, "the events are another connection's", out);
             }
             _ if self.poll.is_some() => {
                 self.refuse(from, "the node waits for events already", out);

@@ -2,7 +2,7 @@
 
 use super::frame::{Frames, HEADER, MAX_FIRST, framed};
 use super::launch::{self, Launch, LaunchInput};
-use super::segment::{Segment, Segments, SystemSegments};
+use super::segment::{NoSegments, Segments, SystemSegments};
 use super::sniff::{self, First, Generation, Hello, Versions};
 use super::words::{Malformed, NodeRequest};
 use super::{v0, v1};
@@ -202,21 +202,6 @@ fn a_frame_costs_what_has_arrived_not_what_was_announced() {
     assert!(frames.room().len() <= 1 << 20);
 }
 
-/// No shared memory.
-pub(super) struct Without;
-
-impl Segments for Without {
-    fn read(&self, _: &str, _: usize) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-
-    fn remove(&self, _: &str) {}
-
-    fn create(&self, _: &[u8]) -> Option<Segment> {
-        None
-    }
-}
-
 #[test]
 fn bytes_that_are_no_requests_are_refused_and_harm_nobody() {
     let requests = arrays::requests();
@@ -244,9 +229,35 @@ fn bytes_that_are_no_requests_are_refused_and_harm_nobody() {
     assert!(read > 0, "some must get further than the frame");
 }
 
+/// What the fuzzer begins with, and what it once found.
+#[test]
+fn the_fuzzers_corpus_harms_nobody() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/node_frames");
+    let entries = std::fs::read_dir(folder).expect("a corpus");
+    let files: Vec<_> = entries
+        .map(|entry| std::fs::read(entry.expect("a file").path()).expect("bytes"))
+        .collect();
+    assert!(files.len() >= 4);
+    let mut registered = 0;
+    for file in files {
+        // The first byte is the fuzzer's own.
+        let bytes = file.get(1..).unwrap_or_default();
+        let mut frames = Frames::new(MAX_FIRST);
+        for piece in bytes.chunks(7) {
+            frames.room()[..piece.len()].copy_from_slice(piece);
+            frames.filled(piece.len());
+            while let Ok(Some(frame)) = frames.cut() {
+                registered += usize::from(sniff::first(frame).is_ok());
+                try_all(frame);
+            }
+        }
+    }
+    assert!(registered >= 2);
+}
+
 fn try_all(bytes: &[u8]) -> bool {
     let _ = sniff::first(bytes);
-    v0::decode(bytes, &Without).is_ok() | v1::decode(bytes).is_ok()
+    v0::decode(bytes, &NoSegments).is_ok() | v1::decode(bytes).is_ok()
 }
 
 #[test]
@@ -257,7 +268,7 @@ fn a_type_nested_without_end_is_refused() {
     for _ in 0..1_000_000 {
         bytes.extend(34_u32.to_le_bytes());
     }
-    let Err(Malformed(text)) = v0::decode(&bytes, &Without) else {
+    let Err(Malformed(text)) = v0::decode(&bytes, &NoSegments) else {
         panic!("it is no request");
     };
     assert!(text.contains("too deep"), "{text}");

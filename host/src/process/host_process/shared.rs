@@ -58,6 +58,8 @@ struct Live {
     serving: BTreeMap<usize, OnEnd>,
     /// Nodes that are not waited for any more.
     given_up: BTreeSet<usize>,
+    /// Which node it was ended for, and why.
+    stuck: Option<(usize, String)>,
 }
 
 impl SharedProcess {
@@ -132,6 +134,7 @@ impl SharedProcess {
             _incoming: incoming,
             serving: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            stuck: None,
         };
         let spec = ToHost::Spec(dataflow, Box::new(self.spec.clone()));
         live.order(&spec, None).map_err(|error| failed(&error))?;
@@ -172,12 +175,20 @@ impl SharedProcess {
         let ended = state.live.take_if(|live| live.generation == generation);
         drop(state);
         self.changed.notify_all();
-        for tell in ended
-            .into_iter()
-            .flat_map(|live| live.serving.into_values())
-        {
+        let Some(live) = ended else {
+            return;
+        };
+        for (index, tell) in live.serving {
             let how = format!("{} of its host process `{}`", end.how, self.name);
-            tell(ProcessEnd { how, ..end.clone() });
+            let mut end = ProcessEnd { how, ..end.clone() };
+            if let Some((stuck, why)) = &live.stuck
+                && *stuck != index
+                && let Some(node) = self.spec.part.nodes.get(*stuck)
+            {
+                end.causes
+                    .insert(0, format!("node `{}` in it {why}", node.id));
+            }
+            tell(end);
         }
     }
 
@@ -209,6 +220,17 @@ impl SharedProcess {
             if live.serving.keys().all(|node| live.given_up.contains(node)) {
                 live.child.kill();
             }
+        }
+    }
+
+    /// A node is stuck: the process is ended for it, and all others in it too.
+    fn end(&self, index: usize, why: &str) {
+        let mut state = self.state();
+        if let Some(live) = &mut state.live
+            && live.serving.contains_key(&index)
+        {
+            live.stuck.get_or_insert((index, why.to_owned()));
+            live.child.kill();
         }
     }
 
@@ -307,6 +329,10 @@ impl Process for Place {
 
     fn kill(&self) {
         self.process.give_up(self.index);
+    }
+
+    fn end(&self, why: &str) {
+        self.process.end(self.index, why);
     }
 }
 

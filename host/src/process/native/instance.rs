@@ -3,7 +3,7 @@
 //! Invariant: the process is given no more messages than it has asked for; whoever waits here wakes when the node is to
 //! stop and when the process has ended. Absent: what it sends (`reader`).
 
-use super::{NativeSpec, Process, ProcessEnd, Spawn, is_asked, lock, reader};
+use super::{NativeSpec, Process, ProcessEnd, Spawn, is_asked, lock, reader, watch};
 use crate::engine::{OutsideCounts, OutsideEnd};
 use plugin_abi::handshake::Record;
 use plugin_abi::hosting::NodeFailure;
@@ -16,6 +16,7 @@ use plugin_abi::wire::page::Page;
 use plugin_abi::wire::sys::Stream;
 use plugin_abi::wire::{VERSION, WireError};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -43,6 +44,12 @@ pub(super) struct Instance {
     /// The level that the node was told last.
     level: AtomicU32,
     window: u32,
+    /// How often its thread that reads has begun to wait for a reader of the node's, and has gone on: odd while it waits.
+    held_up: AtomicU32,
+    /// Dropped when the process has ended: nobody watches it any more.
+    watched: Mutex<Option<Sender<()>>>,
+    /// Whether anybody watches it.
+    pub(super) is_watched: bool,
 }
 
 /// How far it has come.
@@ -60,6 +67,8 @@ pub(super) struct State {
     pub(super) silent: bool,
     /// How the process has ended.
     pub(super) exit: Option<ProcessEnd>,
+    /// Why it was ended: a callback took too long.
+    hung: Option<String>,
     /// Whether the engine has been told of its end, or never will be.
     over: bool,
     /// Whether the engine knows the instance, and is to be told of its end.
@@ -95,6 +104,9 @@ impl Instance {
             stopping: AtomicBool::new(false),
             level: AtomicU32::new(end.level().load(Ordering::Relaxed)),
             window: spec.window.max(1),
+            held_up: AtomicU32::new(0),
+            watched: Mutex::default(),
+            is_watched: spec.callback_timeout.is_some(),
         });
         // Before the process is there: it knows by them who has started it.
         let greeting = ToNode::Greeting(Greeting {
@@ -109,13 +121,25 @@ impl Instance {
         let create = ToNode::Create(Box::new(instance.create(spec, end, object.name())));
         let written = instance.channel.put_with(&create, object);
         written.map_err(|error| failed("the node to be made", &error))?;
-        let (reading, end, program) = (instance.clone(), end.clone(), spec.program.clone());
+        let (reading, of_reader, program) = (instance.clone(), end.clone(), spec.program.clone());
         let started = std::thread::Builder::new()
             .name(format!("wire of {}", end.node()))
-            .spawn(move || reader::run(&reading, incoming, &end, &program));
+            .spawn(move || reader::run(&reading, incoming, &of_reader, &program));
         if let Err(error) = started {
             instance.kill();
             return Err(failed("no thread to read from it", &error));
+        }
+        if let Some(most) = spec.callback_timeout {
+            let (watched, alive) = mpsc::channel();
+            *lock(&instance.watched) = Some(watched);
+            if let Err(error) = watch::start(&instance, most, end, alive) {
+                instance.kill();
+                return Err(failed("no thread to watch it", &error));
+            }
+            if instance.state().exit.is_some() {
+                // Already, and nobody was watching.
+                lock(&instance.watched).take();
+            }
         }
         Ok(instance)
     }
@@ -175,6 +199,12 @@ impl Instance {
         let Some(exit) = &state.exit else {
             return NodeFailure::new("its process has closed the connection and does not end");
         };
+        if let Some(hung) = &state.hung {
+            return NodeFailure {
+                causes: exit.causes.clone(),
+                ..NodeFailure::new(format!("its process {hung}"))
+            };
+        }
         let (how, within) = (&exit.how, reader::within(&self.page, end.inputs()));
         let text = match exit.crashed {
             true => format!("its process ended with {how}{within}"),
@@ -234,7 +264,29 @@ impl Instance {
         }
     }
 
+    /// Its thread that reads may wait now for a reader of the node's, or goes on.
+    pub(super) fn held_up(&self) {
+        self.held_up.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the node has waited for its readers; nothing while it does.
+    pub(super) fn waits(&self) -> Option<u64> {
+        let (here, there) = (self.held_up.load(Ordering::Relaxed), self.page.waits());
+        let waiting = here % 2 == 1 || there % 2 == 1;
+        (!waiting).then(|| u64::from(here) << 32 | u64::from(there))
+    }
+
+    /// Its node is stuck: the process is ended, and that is told with this text.
+    pub(super) fn hangs(&self, text: &str) {
+        self.change(|state| state.hung = Some(text.to_owned()));
+        if let Some(process) = &*lock(&self.process) {
+            process.end(text);
+        }
+        self.stop();
+    }
+
     fn exited(&self, how: ProcessEnd) {
+        lock(&self.watched).take();
         // What it has written is read to its end, also when something that it has started holds the connection open.
         self.channel.interrupt();
         self.change(|state| state.exit = Some(how));

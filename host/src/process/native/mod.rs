@@ -7,6 +7,7 @@
 mod instance;
 mod own;
 mod reader;
+mod watch;
 
 pub use own::OwnProcess;
 
@@ -54,6 +55,11 @@ pub trait Process: Send {
 
     /// Ends it, and all that it has started, by force. Never waits; may be called again.
     fn kill(&self);
+
+    /// As [`Process::kill`], also where others need it: its node is stuck, which is told with this text.
+    fn end(&self, _why: &str) {
+        self.kill();
+    }
 }
 
 /// How a process has ended.
@@ -85,6 +91,8 @@ pub struct NativeSpec {
     /// How long the process may take until it answers the greeting. What its node does to be made takes as long as it
     /// takes.
     pub start_timeout: Duration,
+    /// How long a callback may take, if there is an end to it.
+    pub callback_timeout: Option<Duration>,
 }
 
 /// A node that is a process of its own. Each instance is a new process.

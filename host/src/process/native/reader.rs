@@ -121,8 +121,15 @@ fn frame(
                 ));
             }
             let message = instance.channel.message(&packet)?;
+            let waits = instance.is_watched && end.may_wait(packet.port);
+            if waits {
+                instance.held_up();
+            }
             // After a stop it is refused, which the node is told by its stop.
             end.send(packet.port, message);
+            if waits {
+                instance.held_up();
+            }
         }
         FromNode::Ready(messages) => instance.grant(messages),
         FromNode::Ended(ended) => ended_as(instance, ended),

@@ -28,6 +28,10 @@ use std::io;
 const DEADLINE_SECONDS: u32 = 2;
 /// Deeper frames are left out.
 const MOST_FRAMES: usize = 48;
+/// How the first line of a report begins.
+pub const BEGIN: &str = "crashed: ";
+/// Lines of a report, at most.
+pub const LINES: usize = MOST_FRAMES + 1;
 
 /// Reports crashes of this process from now on. Once.
 ///

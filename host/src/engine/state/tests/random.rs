@@ -157,6 +157,7 @@ impl World {
             match action {
                 Action::Create { node, .. } => self.create(node),
                 Action::Go(node) => self.go(node),
+                Action::Silence(node) => self.alive(node),
                 Action::Stop(node) => self.stop(node),
                 Action::WillRestart { node, .. } => {
                     self.alive(node);
@@ -304,6 +305,7 @@ fn spec(random: &mut fastrand::Rng) -> NodeSpec {
         },
         reads: random.bool(),
         optional: false,
+        listens: random.u8(0..4) == 0,
     }
 }
 

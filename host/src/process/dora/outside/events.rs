@@ -28,6 +28,16 @@ impl Events {
             || (self.asking && self.queue.len() < BATCH && self.bytes < BATCH_BYTES)
     }
 
+    /// Whether another event may come in that is no message.
+    pub fn has_place(&self) -> bool {
+        self.queue.len() < BATCH
+    }
+
+    /// Whether the node waits for events, or has got the last.
+    pub fn owe_nothing(&self) -> bool {
+        self.asking || (self.last && self.queue.is_empty())
+    }
+
     /// Whether the last event has come in.
     pub fn is_last(&self) -> bool {
         self.last

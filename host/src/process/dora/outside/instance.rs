@@ -9,12 +9,15 @@ use super::super::words::NodeEvent;
 use super::direct::Counter;
 use super::events::Events;
 use super::outgoing::Outgoing;
+use super::start::failed;
 use crate::engine::OutsideEnd;
 use crate::ids::PortName;
+use crate::process::watch::Moment;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,8 @@ pub struct Instance {
     state: Mutex<State>,
     changed: Condvar,
     outgoing: Arc<Outgoing>,
+    /// How often it was heard of.
+    heard: AtomicU64,
 }
 
 #[derive(Default)]
@@ -48,6 +53,8 @@ struct State {
     /// [`Instance::begun`] has said yes: the engine is told of the end.
     made: bool,
     exit: Option<Result<(), NodeFailure>>,
+    /// Why its process was ended by force.
+    hung: Option<String>,
     warned: bool,
 }
 
@@ -90,6 +97,7 @@ impl Instance {
             state: Mutex::default(),
             changed: Condvar::new(),
             outgoing: Outgoing::start(end.clone())?,
+            heard: AtomicU64::new(0),
             end,
         }))
     }
@@ -154,7 +162,11 @@ impl Instance {
             let mut state = self.state();
             // What it was not given is no fault of its own.
             let unbegun = matches!(state.start, Some(Err(_)));
-            let result = if unbegun { Ok(()) } else { result };
+            let result = match state.hung.take() {
+                Some(text) => Err(failed(text)),
+                None if unbegun => Ok(()),
+                None => result,
+            };
             state.exit = Some(result.clone());
             state.deaf = true;
             state.made.then_some(result)
@@ -163,6 +175,20 @@ impl Instance {
         if let Some(result) = told {
             self.outgoing.end(result);
         }
+    }
+
+    /// What the node has to answer for: it has got events, and might ask for more.
+    pub fn owes(&self) -> Option<Moment> {
+        let state = self.state();
+        let going = matches!(state.start, Some(Ok(()))) && !state.deaf;
+        let owes = going && !state.events.owe_nothing() && self.outgoing.has_room();
+        let begun = self.heard.load(Ordering::Relaxed);
+        owes.then_some(Moment { begun, waits: 0 })
+    }
+
+    /// Its process is about to be ended for this.
+    pub fn hangs(&self, text: String) {
+        self.state().hung = Some(text);
     }
 
     /// Nobody waits here any more.
@@ -215,6 +241,18 @@ impl Instance {
                 && !state.events.is_last()
                 && state.events.push(NodeEvent::InputClosed { input })
             {
+                state.wake();
+            }
+        }
+    }
+
+    /// An event that is no message's, unless too many wait.
+    pub fn tell(&self, event: NodeEvent) {
+        let mut state = self.state();
+        let takes = state.subscribed && !state.deaf && !state.events.is_last();
+        if takes && state.events.has_place() {
+            // Nothing need follow it.
+            if state.events.push(event) || state.events.flush() {
                 state.wake();
             }
         }
@@ -277,9 +315,13 @@ impl Instance {
         Ok(())
     }
 
-    /// A process that says it is this node was refused with this text.
+    /// A process that says it is this node was refused with this text. When the node is there that was somebody else.
     pub fn refuse(&self, text: &str) {
-        self.state().refused.get_or_insert_with(|| text.to_owned());
+        let mut state = self.state();
+        if state.wake.is_none() {
+            state.refused.get_or_insert_with(|| text.to_owned());
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -330,6 +372,7 @@ impl NodeEnd for Instance {
     }
 
     fn take(&self, most: usize) -> Taken {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         let (taken, wake_seat) = self.state().events.take(most);
         if wake_seat {
             self.changed.notify_all();
@@ -338,12 +381,14 @@ impl NodeEnd for Instance {
     }
 
     fn send(&self, output: &PortName, message: Message) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         if let Some(output) = self.output(output) {
             self.outgoing.send(output, message);
         }
     }
 
     fn sent_directly(&self, output: &PortName) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         if let Some(counter) = self.direct.get(output) {
             counter.add();
         }

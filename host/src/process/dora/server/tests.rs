@@ -240,6 +240,20 @@ fn who_is_no_node_of_ours_is_told_so_in_its_own_encoding() {
     assert_eq!(host.0.2.load(Ordering::Relaxed), 3);
 }
 
+/// A second connection that says it is the node's cannot be told from the node's own; it cannot take its events.
+#[test]
+fn who_comes_second_does_not_get_the_events() {
+    let (_host, server) = serve();
+    let mut events = Client::registered(&server);
+    let started = events.ask(DaemonRequest::Subscribe);
+    assert!(matches!(started, DaemonReply::Result(Ok(()))));
+    let mut second = Client::registered(&server);
+    for request in [DaemonRequest::Subscribe, DaemonRequest::NextEvent] {
+        let reply = second.ask(request);
+        assert!(matches!(reply, DaemonReply::Result(Err(_))), "{reply:?}");
+    }
+}
+
 #[test]
 fn a_node_that_is_dismissed_makes_room_for_its_successor() {
     let (host, server) = serve();

@@ -1,7 +1,7 @@
 //! Arrays through either wire and back, by dora's own crates on the other side.
 
-use super::{FLOW, Without, register_v0, register_v1, stamp_v0, stamp_v1};
-use crate::process::dora::segment::{Segments, SystemSegments};
+use super::{FLOW, register_v0, register_v1, stamp_v0, stamp_v1};
+use crate::process::dora::segment::{NoSegments, Segments, SystemSegments};
 use crate::process::dora::words::{NodeEvent, NodeReply, NodeRequest, Sent};
 use crate::process::dora::{v0, v1};
 use arrow_array::builder::{ListBuilder, StringBuilder, UInt8Builder};
@@ -181,8 +181,8 @@ fn same(request: NodeRequest, array: &ArrayRef) -> Sent {
 #[test]
 fn every_array_passes_the_wire_of_0_x_inline() {
     for array in arrays() {
-        let bytes = returned_v0(&array, &Without);
-        let sent = same(v0::decode(&bytes, &Without).expect("a request"), &array);
+        let bytes = returned_v0(&array, &NoSegments);
+        let sent = same(v0::decode(&bytes, &NoSegments).expect("a request"), &array);
         assert_eq!(sent.token, None);
     }
 }
@@ -249,7 +249,7 @@ fn a_message_whose_shared_memory_is_gone_is_dropped_and_its_token_kept() {
 fn what_one_generation_cannot_hold_is_left_out_and_said() {
     let narrow: ArrayRef = Arc::new(Decimal32Array::from(vec![1]));
     let mut faults = Vec::new();
-    let none = v0::encode(event(&narrow), now(), &Without, &mut faults);
+    let none = v0::encode(event(&narrow), now(), &NoSegments, &mut faults);
     assert!(none.is_none());
     assert!(faults[0].contains("input `in`"), "{faults:?}");
 
@@ -263,7 +263,7 @@ fn what_one_generation_cannot_hold_is_left_out_and_said() {
 pub(super) fn requests() -> Vec<Vec<u8>> {
     let mut out = vec![register_v0("node"), register_v1("node")];
     for array in arrays().iter().filter(|it| it.len() < 2000) {
-        out.push(returned_v0(array, &Without));
+        out.push(returned_v0(array, &NoSegments));
         out.push(returned_v1(array));
     }
     assert_eq!(FLOW.as_bytes()[0], 0xAB);
