@@ -12,5 +12,5 @@ pub mod processes;
 pub mod program;
 mod runs;
 
-pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
+pub use launcher::{LaunchOptions, Launcher, OutsideNodes, ReadElsewhere};
 pub use runs::{Placed, Runs};

@@ -26,6 +26,7 @@ use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch as Command};
 use crate::process::lines::Lines;
 use crate::process::program::Problem;
+use crate::sys::leftovers;
 use crate::tail::Tail;
 
 use instance::{Instance, NotBegun};
@@ -174,6 +175,9 @@ impl DoraNode {
                     port.dismiss(ending.end.dataflow(), ending.end.node());
                     ending.wait_until_detached(DETACH);
                 }
+                if !exit.success() {
+                    leftovers::sweep_sessions();
+                }
                 let (said, _) = lock(&last_words).clone().into_lines();
                 ending.exited(outcome(&exit, ending.refusal(), &said));
             }),
@@ -255,7 +259,9 @@ impl Outside for DoraNode {
                 instance.halt();
             }
         }
-        self.registry.expect(instance.clone(), launch.clone());
+        let session = self.direct.port;
+        self.registry
+            .expect(instance.clone(), launch.clone(), session);
         let body = DoraBody {
             instance: instance.clone(),
             registry: self.registry.clone(),
