@@ -175,9 +175,8 @@ impl DoraNode {
                     port.dismiss(ending.end.dataflow(), ending.end.node());
                     ending.wait_until_detached(DETACH);
                 }
-                if !exit.success() {
-                    leftovers::sweep_sessions();
-                }
+                // Of itself, and of those before it whose memory it had mapped; not all that end well clean up.
+                leftovers::sweep_sessions();
                 let (said, _) = lock(&last_words).clone().into_lines();
                 ending.exited(outcome(&exit, ending.refusal(), &said));
             }),
