@@ -12,6 +12,7 @@ mod crashes;
 mod dataflow;
 mod ends;
 mod lines;
+mod operators;
 mod place;
 mod programs;
 
