@@ -133,7 +133,8 @@ fn of_node(scope: &mut Scope<'_>, mut entry: Entry) -> Option<Entry> {
     if let Value::Map(source) = entry.value.value {
         for other in source.iter().filter(|entry| entry.key != "source") {
             let text = format!(
-                "{} has no effect on an operator here; the virtual environment in force is used",
+                "{} is not supported: an operator runs with the Python of the virtual environment in force, or of the one \
+                 that `VIRTUAL_ENV` in `env` names",
                 quoted(&other.key)
             );
             scope.error(other.key_at, text);
@@ -145,10 +146,10 @@ fn of_node(scope: &mut Scope<'_>, mut entry: Entry) -> Option<Entry> {
         Value::Text(file) if !file.ends_with(".py") => {
             let text = format!("{} must be a file of Python, such as `op.py`", quoted(file));
             scope.error(place(&entry), text);
-            None
         }
-        _ => Some(entry),
+        _ => {}
     }
+    Some(entry)
 }
 
 /// Reports each operator of a node with its replacement, and gives the entries that are no operators.
