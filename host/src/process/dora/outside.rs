@@ -244,11 +244,13 @@ impl DoraNode {
 impl Outside for DoraNode {
     fn create(&self, end: OutsideEnd) -> Result<Box<dyn Body>, NodeFailure> {
         let launch = self.launch(&end).map_err(failed)?;
-        let closing = match self.node.restart.policy {
+        let mut closing = match self.node.restart.policy {
             RestartPolicy::Never => launch.outputs.clone(),
             // The next instance sends on them.
             _ => Vec::new(),
         };
+        // What it has printed may come later than its word that it sends no more.
+        closing.retain(|output| !self.node.runtime_outputs().any(|other| other == output));
         let instance = Instance::new(end, launch.dynamic, &closing, self.direct.sent.clone());
         let instance = instance.map_err(|error| failed(format!("no thread: {error}")))?;
         {
