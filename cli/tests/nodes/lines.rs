@@ -14,7 +14,7 @@ print("to the other stream", file=sys.stderr)
 log = {"timestamp": "2020-01-01T00:00:00Z", "level": "WARN", "target": "lens", "message": "is covered", "fields": {"by": "dust"}}
 print(json.dumps(log))
 print(json.dumps({"no": "log"}))
-# Written when the interpreter ends: the node has ended before, and with it its outputs.
+# Written when the interpreter ends: the node has said before that it sends no more.
 print("without an end", end="")
 "#;
 
@@ -86,9 +86,10 @@ fn standard_output_goes_to_an_output_as_it_is_printed() {
         return;
     };
     let heard = heard(&ended);
-    assert_eq!(heard.len(), 3, "{}", ended.run());
+    assert_eq!(heard.len(), 4, "{}", ended.run());
     assert_eq!(heard[0], "'plain words'");
     assert!(heard[1].contains("is covered") && heard[2].contains("no"));
+    assert_eq!(heard[3], "'without an end'");
 }
 
 #[test]
