@@ -11,7 +11,7 @@ use crate::ids::NodeId;
 use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
 use crate::plugin::{Loader, Plugin};
-use crate::process::{Launcher, OutsideNodes, Placed, Runs};
+use crate::process::{Launcher, OutsideNodes, Placed, ReadElsewhere, Runs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,11 +45,29 @@ pub fn prepare(
     runtime: Runtime<'_>,
     places: &Places<'_>,
 ) -> Result<Prepared, Problems> {
-    prepare_share(descriptor, runtime, places, &RemoteInputs::new())
+    prepare_share(descriptor, runtime, places, &Elsewhere::default())
 }
 
-/// As [`prepare`] for this machine's share of a dataflow: `remote` names the inputs whose senders are not in the
-/// descriptor because they run elsewhere.
+/// The other ends of a share's edges, which are not in its descriptor because they run elsewhere.
+#[derive(Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// The inputs here whose senders do.
+    pub inputs: &'a RemoteInputs,
+    /// Whether an output here has readers that do.
+    pub reads: ReadElsewhere<'a>,
+}
+
+impl Default for Elsewhere<'_> {
+    fn default() -> Self {
+        static NONE: RemoteInputs = RemoteInputs::new();
+        Self {
+            inputs: &NONE,
+            reads: &|_, _| false,
+        }
+    }
+}
+
+/// As [`prepare`] for this machine's share of a dataflow.
 ///
 /// # Errors
 /// All problems, if at least one is an error. Plugins that were loaded stay so.
@@ -57,7 +75,7 @@ pub fn prepare_share(
     descriptor: &Descriptor,
     runtime: Runtime<'_>,
     places: &Places<'_>,
-    remote: &RemoteInputs,
+    elsewhere: &Elsewhere<'_>,
 ) -> Result<Prepared, Problems> {
     let mut loaded: BTreeMap<PathBuf, Arc<Plugin>> = BTreeMap::new();
     let describe = |path: &Path, runs: &Runs| match runs {
@@ -97,6 +115,7 @@ pub fn prepare_share(
             programs: &checked.programs,
             kinds: &checked.kinds,
             folders: &places.folders,
+            read_elsewhere: elsewhere.reads,
         };
         match launcher.place(&outside) {
             Ok(outside) => chosen.extend(outside),
@@ -107,7 +126,7 @@ pub fn prepare_share(
         problems.sort();
         return Err(problems);
     }
-    match Plan::share(descriptor, &chosen, remote) {
+    match Plan::share(descriptor, &chosen, elsewhere.inputs) {
         Ok(plan) => Ok(Prepared {
             plan,
             kinds: checked.kinds,

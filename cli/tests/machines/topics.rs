@@ -1,7 +1,8 @@
 //! `dora topic echo` and `hz`: attached to what runs, on any machine, without slowing it.
 
 use crate::cluster::{Cluster, DEADLINE, assert_fails, endless};
-use host_testing::{fixtures, wait_until};
+use host_testing::python::Python;
+use host_testing::{fixtures, skipped, wait_until};
 use serde_json::Value;
 
 /// The example with a node on B that sends on what it receives from A.
@@ -59,6 +60,61 @@ fn messages_of_both_machines_are_shown_while_they_run() {
         .success();
     assert!(text.contains(" Hz  ") && text.contains("0 lost"), "{text}");
     cluster.dora(&["stop", &uuid]).success();
+}
+
+/// Sends small and large ones in turns until it is told to stop.
+const SENDING: &str = r#"
+import pyarrow as pa
+from dora import Node
+node = Node()
+small, large = pa.array([1], type=pa.uint8()), pa.array(bytes(100_000), type=pa.uint8())
+number = 0
+while True:
+    event = node.next(timeout=0.01)
+    if event is not None and event["type"] == "STOP":
+        break
+    node.send_output("out", large if number % 2 else small, {"number": number})
+    number += 1
+"#;
+
+const READING: &str = r#"
+from dora import Node
+for event in Node():
+    if event["type"] == "INPUT":
+        print("received", flush=True)
+"#;
+
+#[test]
+fn what_nodes_of_dora_hand_each_other_is_shown_too() {
+    let python = match Python::with_dora("1.1.0") {
+        Ok(python) => python,
+        Err(reason) => return skipped(&format!("no PyPI: {reason}")),
+    };
+    let cluster = Cluster::new(&["A"]);
+    cluster.write("sending.py", SENDING);
+    cluster.write("reading.py", READING);
+    let env = format!("env: {{VIRTUAL_ENV: '{}'}}", python.folder().display());
+    let text = format!(
+        "nodes:\n  - id: one\n    path: sending.py\n    {env}\n    outputs: [out]\n  - id: two\n    path: \
+         reading.py\n    {env}\n    inputs: {{in: one/out}}\n"
+    );
+    cluster.write("python.yml", text);
+    cluster.start("python.yml", &["--name", "python"]);
+    cluster.daemon("A").says("received", DEADLINE);
+    let echo = ["topic", "echo", "one/out", "--count", "10", "--json"];
+    let json = cluster.dora(&echo).success();
+    let messages = json
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let messages: Vec<Value> = messages.collect();
+    for length in [1, 100_000] {
+        let of_length = |message: &&Value| message["length"] == length;
+        assert!(messages.iter().any(|message| of_length(&message)), "{json}");
+    }
+    let hz = ["topic", "hz", "one/out", "--window", "1s", "--count", "2"];
+    let text = cluster.dora(&hz).success();
+    assert!(text.contains(" Hz  "), "{text}");
+    cluster.dora(&["stop", "python"]).success();
 }
 
 #[cfg(unix)]

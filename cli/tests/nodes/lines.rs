@@ -14,7 +14,7 @@ print("to the other stream", file=sys.stderr)
 log = {"timestamp": "2020-01-01T00:00:00Z", "level": "WARN", "target": "lens", "message": "is covered", "fields": {"by": "dust"}}
 print(json.dumps(log))
 print(json.dumps({"no": "log"}))
-# Written when the interpreter ends: the node has ended before.
+# Written when the interpreter ends: the node has said before that it sends no more.
 print("without an end", end="")
 "#;
 

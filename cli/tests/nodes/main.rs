@@ -14,6 +14,7 @@ mod ends;
 #[cfg(target_os = "linux")]
 mod hangs;
 mod lines;
+mod operators;
 mod options;
 mod place;
 mod programs;

@@ -249,6 +249,7 @@ impl Daemon {
             machine: &self.machine,
             link: &self.link,
             sender: &self.sender,
+            nodes: self.checker.launcher.nodes(),
         };
         let probe = running.and_then(|running| running.probe.as_ref());
         self.parts.tapping.add(request, probe, &means);

@@ -9,7 +9,7 @@ use crate::descriptor::resolve::Places;
 use crate::descriptor::{Node, Problem, Problems, Severity};
 use crate::engine::{Plan, RemoteInputs};
 use crate::ids::MachineId;
-use crate::launch::{self, Prepared, Runtime};
+use crate::launch::{self, Elsewhere, Prepared, Runtime};
 use crate::plugin::Loader;
 use crate::process::Launcher;
 use std::path::Path;
@@ -88,8 +88,9 @@ impl Checker {
             node.env.extend(prepare.env.clone());
         }
         let edges = RemoteEdges::of(&prepare.descriptor, &prepare.placement, &self.machine);
-        let inputs = edges.inputs.into_iter();
-        let remote: RemoteInputs = inputs.map(|input| (input.node, input.input)).collect();
+        let inputs = edges.inputs.iter();
+        let inputs = inputs.map(|input| (input.node.clone(), input.input.clone()));
+        let remote: RemoteInputs = inputs.collect();
         let theirs = Path::new(&prepare.folder);
         let folders: &[&Path] = match theirs.is_dir() {
             true => &[theirs],
@@ -101,7 +102,14 @@ impl Checker {
             loader: &self.loader,
             launcher: Some(&self.launcher),
         };
-        let mut prepared = launch::prepare_share(&local, runtime, &places, &remote)?;
+        let elsewhere = Elsewhere {
+            inputs: &remote,
+            reads: &|node, output| {
+                let mut read = edges.outputs.iter();
+                read.any(|read| read.node == *node && read.output == *output)
+            },
+        };
+        let mut prepared = launch::prepare_share(&local, runtime, &places, &elsewhere)?;
         if !prepare.env.is_empty() && !local.nodes.is_empty() {
             let text = "variables that are given with `--env` do not reach plugins that run inside the daemon; use \
                         `config`";

@@ -252,6 +252,7 @@ impl Daemon {
             machine: &self.machine,
             link: &self.link,
             sender: &self.sender,
+            nodes: self.checker.launcher.nodes(),
         };
         self.parts.tapping.probe(dataflow, &probe, &means);
         running.probe = Some(probe);

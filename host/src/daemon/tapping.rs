@@ -1,16 +1,19 @@
 //! Copies of an output's messages for those who look on.
 //!
-//! Invariant: nobody who sends ever waits for somebody who looks on: what comes too fast is left out. Absent: who may
-//! look on, and for how long (`taps`).
+//! Nodes of dora may hand each other an output past this process; then it is heard over a session with its sender. Invariant:
+//! nobody who sends ever waits for somebody who looks on: what comes too fast is left out. Absent: who may look on, and for
+//! how long (`taps`).
 
 use crate::control::{RequestId, TapRequest};
 use crate::engine::{Probe, Tapped};
 use crate::ids::{DataflowId, MachineId};
-use crate::link::{DataKey, Link, Output, OutputSpec, Sender};
+use crate::link::{DataKey, Heard, Link, LinkError, Listener, Output, OutputSpec, Sender};
+use crate::process::dora::beside::{Beside, Keys};
+use crate::process::processes::Processes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Messages that wait to be published.
@@ -46,6 +49,7 @@ pub(super) struct Means<'a> {
     pub machine: &'a MachineId,
     pub link: &'a Link,
     pub sender: &'a Sender,
+    pub nodes: &'a Processes,
 }
 
 impl Tapping {
@@ -94,12 +98,35 @@ impl Tap {
         };
         let ended = Arc::new(AtomicBool::new(false));
         let stop = ended.clone();
+        let session = (means.nodes).session(request.dataflow, &request.node, &request.output);
+        let keys = Keys::of(request.dataflow, &request.node, &request.output);
         let thread = std::thread::Builder::new().name("dora-tap".into());
-        let pump = move || pump(&tapped, &published, &stop);
+        let pump = move || {
+            let published = Arc::new(published);
+            // One of 0.x has none.
+            let _listener = session.and_then(|port| listen(port, &keys, published.clone()).ok());
+            pump(&tapped, &published, &stop);
+        };
         if thread.spawn(pump).is_ok() {
             self.ended = Some(Ended(ended));
         }
     }
+}
+
+/// Copies of what a node sends over its own session.
+fn listen(port: u16, keys: &Keys, published: Arc<Output>) -> Result<Listener, LinkError> {
+    let beside = Arc::new(Mutex::new(Beside::default()));
+    Listener::open(port, &keys.messages, &keys.schemas, move |heard| {
+        let mut beside = beside.lock().unwrap_or_else(PoisonError::into_inner);
+        match heard {
+            Heard::Key(schema) => beside.schema(&schema),
+            Heard::Message(payload, said) => {
+                if let Some(message) = beside.message(&payload, &said) {
+                    published.push(message);
+                }
+            }
+        }
+    })
 }
 
 fn pump(tapped: &Tapped, published: &Output, stop: &AtomicBool) {

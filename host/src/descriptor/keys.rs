@@ -145,10 +145,7 @@ pub(super) static NODE: &[Key] = &[
         "ros2",
         Refused("there is no built-in ROS 2 bridge; name a bridge node of your own in `path`"),
     ),
-    key(
-        "operator",
-        Refused("an operator cannot run here; make it a node of its own"),
-    ),
+    key("operator", Works),
     key(
         "operators",
         Refused("operators cannot run here; make each a node of its own"),

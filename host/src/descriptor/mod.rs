@@ -105,6 +105,7 @@ impl Descriptor {
             Some(tree) if tree.value == Value::Null => scope.error(START, EMPTY),
             Some(tree) => read = read_root(&mut scope, tree, lookup),
         }
+        legacy::name_outputs_of_operators(&mut read.drafts);
         check::graph(&mut scope, &read.drafts);
         problems.sort();
         if problems.errors() > 0 {

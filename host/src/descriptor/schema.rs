@@ -56,7 +56,10 @@ struct Root {
 
 /// One node of the dataflow.
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(
+    deny_unknown_fields,
+    extend("anyOf" = [{"required": ["path"]}, {"required": ["operator"]}])
+)]
 struct NodeKeys {
     /// Unique name of the node: letters, digits, `_`, `.` and `-`.
     #[schemars(extend("pattern" = NODE_ID), length(max = 128))]
@@ -70,7 +73,10 @@ struct NodeKeys {
     /// the descriptor's folder; a bare name is also looked up on PATH. `dynamic`: the node is started
     /// by hand.
     #[schemars(length(min = 1))]
-    path: String,
+    path: Option<String>,
+    /// In place of `path`: a Python operator of dora, which runs as a node in a process of its own. Its `inputs`,
+    /// `outputs` and other keys may stand here or at the node.
+    operator: Option<OperatorKeys>,
     /// What `path` must be, when a stem matches both.
     load: Option<LoadValue>,
     /// The plugin's node kind, when it has several.
@@ -290,6 +296,26 @@ enum EnvText {
 struct HostVariable {
     /// Name of the variable.
     __dora_env: String,
+}
+
+/// A Python operator.
+#[derive(JsonSchema)]
+struct OperatorKeys {
+    /// The file with the class `Operator`.
+    python: PythonValue,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum PythonValue {
+    File(String),
+    Source(PythonSource),
+}
+
+#[derive(JsonSchema)]
+struct PythonSource {
+    /// The file with the class `Operator`.
+    source: String,
 }
 
 #[derive(JsonSchema)]

@@ -134,6 +134,15 @@ pub enum Load {
     Plugin,
     /// The path is an executable or a script.
     Executable,
+    /// The path is a script with a Python operator of dora. It is no value of the key: `operator` stands for it.
+    Operator,
+}
+
+impl Load {
+    /// Whether the path is run in a process of its own.
+    pub fn is_program(self) -> bool {
+        self != Self::Plugin
+    }
 }
 
 /// One input of a node.

@@ -12,7 +12,7 @@ mod service;
 use crate::descriptor::resolve::Places;
 use crate::descriptor::{NodePath, Spanned};
 use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
-use crate::launch::{self, Runtime};
+use crate::launch::{self, Elsewhere, Runtime};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{Loader, LoaderOptions, in_place_wanted};
 use crate::process::host_process::{HostSpec, ToHost};
@@ -165,7 +165,11 @@ fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
         loader: &loader,
         launcher: None,
     };
-    let prepared = launch::prepare_share(&part, runtime, &places, &spec.fed);
+    let elsewhere = Elsewhere {
+        inputs: &spec.fed,
+        ..Elsewhere::default()
+    };
+    let prepared = launch::prepare_share(&part, runtime, &places, &elsewhere);
     let prepared = prepared.map_err(|problems| HostedError::Refused(problems.to_string()))?;
     let mut plan = prepared.plan;
     let window = spec.window as usize;

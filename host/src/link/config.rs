@@ -1,4 +1,4 @@
-//! The three configurations of a session.
+//! The configurations of a session: three for what takes part, and one for who only looks on.
 //!
 //! Coordinator and daemons are routers that mesh with each other, so that data between two daemons need no coordinator,
 //! and so that what cannot go directly goes through it; the command is a client. Nothing is looked for by multicast.
@@ -91,6 +91,16 @@ pub(super) fn client(coordinator: &Address) -> Value {
     })
 }
 
+/// Of a session with one process of this machine that is none of ours.
+pub(super) fn beside(port: u16) -> Value {
+    json!({
+        "mode": "client",
+        "connect": { "endpoints": [endpoint("127.0.0.1", port)], "timeout_ms": 0 },
+        "scouting": { "multicast": { "enabled": false }, "gossip": { "enabled": false } },
+        "transport": { "shared_memory": { "enabled": false } },
+    })
+}
+
 /// The engine's configuration.
 pub(super) fn parsed(config: &Value) -> Result<Config, String> {
     Config::from_json5(&config.to_string()).map_err(|error| error.to_string())
@@ -109,6 +119,7 @@ mod tests {
             daemon(&there, here, true),
             daemon(&there, here, false),
             client(&there),
+            beside(1),
         ] {
             let parsed = parsed(&config).unwrap();
             assert_eq!(

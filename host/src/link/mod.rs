@@ -8,6 +8,7 @@
 //! waits here has a deadline; an error names who did not answer. Absent: what is said, and what is decided about it.
 
 mod address;
+mod beside;
 mod config;
 mod data;
 mod keys;
@@ -22,6 +23,7 @@ mod tests;
 mod ways;
 
 pub use address::{Address, local_address_towards};
+pub use beside::{Heard, Listener};
 pub use data::{
     Arrived, Credits, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec, Sender,
     SentCount, remove_orphaned_memory,

@@ -59,7 +59,7 @@ impl Drop for Inner {
 }
 
 /// A session whose end never blocks whoever drops it.
-struct Held(Option<Session>);
+pub(super) struct Held(pub(super) Option<Session>);
 
 impl Drop for Held {
     fn drop(&mut self) {

@@ -5,7 +5,6 @@
 mod hosts;
 
 use super::child::Launch;
-use super::dora::outside::dora_descriptor;
 use super::dora::sniff::Versions;
 use super::host_process::OnPrinted;
 use super::native::{self, Native, NativeSpec, OwnProcess};
@@ -16,7 +15,7 @@ use crate::descriptor::{
     Descriptor, InputSpec, Node, NodePath, Problem, Problems, ProcessPlace, QueuePolicy, Severity,
 };
 use crate::engine::{Chosen, ChosenCode, Outside, OwnInputs};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PortName};
 use crate::plugin::describe::Describer;
 use crate::plugin::info::{ANY_PORT, KindInfo, PluginInfo, PortInfo};
 use crate::plugin::preflight::{Isolation, Machine};
@@ -61,7 +60,7 @@ struct Inner {
 }
 
 /// The nodes of a descriptor, of which some run outside.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct OutsideNodes<'a> {
     /// The descriptor.
     pub descriptor: &'a Descriptor,
@@ -71,7 +70,12 @@ pub struct OutsideNodes<'a> {
     pub kinds: &'a BTreeMap<NodeId, KindInfo>,
     /// Where paths start.
     pub folders: &'a [PathBuf],
+    /// Which outputs are read on other machines.
+    pub read_elsewhere: ReadElsewhere<'a>,
 }
+
+/// Whether an output of a node is read on other machines.
+pub type ReadElsewhere<'a> = &'a dyn Fn(&NodeId, &PortName) -> bool;
 
 impl LaunchOptions {
     /// The usual ones, with a program for host processes and helpers.
@@ -133,38 +137,45 @@ impl Launcher {
     pub fn place(&self, nodes: &OutsideNodes<'_>) -> Result<BTreeMap<NodeId, Chosen>, Problems> {
         let mut problems = Problems::new(&nodes.descriptor.file);
         let mut chosen = BTreeMap::new();
-        let described = Arc::new(dora_descriptor(nodes.descriptor));
+        let mut dora: BTreeMap<NodeId, Option<Launch>> = BTreeMap::new();
         let mut shared: BTreeMap<&str, Vec<&Node>> = BTreeMap::new();
         for node in &nodes.descriptor.nodes {
             let Some(placed) = nodes.programs.get(&node.id) else {
                 continue;
             };
             let outside = match (&placed.runs, &placed.file) {
-                (Runs::Dynamic, _) => Ok(self.0.nodes.dora_node(node, None, described.clone())),
+                (Runs::Dynamic, _) => {
+                    dora.insert(node.id.clone(), None);
+                    continue;
+                }
                 (Runs::Host(None), Some(file)) => self.alone(nodes, node, file),
                 (Runs::Host(Some(name)), _) => {
                     shared.entry(name).or_default().push(node);
                     continue;
                 }
                 (Runs::Executable | Runs::Foreign, Some(file)) => {
-                    let found = self.launchable(nodes, node, file);
-                    found.map(|found| match found.kind {
-                        Kind::Native(_) => self.executable(nodes, node, found.launch),
-                        Kind::Dora => {
-                            let launch = Some(found.launch);
-                            self.0.nodes.dora_node(node, launch, described.clone())
+                    match self.launchable(nodes, node, file) {
+                        Ok(found) if found.kind == Kind::Dora => {
+                            dora.insert(node.id.clone(), Some(found.launch));
+                            continue;
                         }
-                    })
+                        found => found.map(|found| self.executable(nodes, node, found.launch)),
+                    }
                 }
                 _ => continue,
             };
             match outside {
                 Ok(outside) => {
-                    let of = nodes.chosen(node, outside, OwnInputs::new());
+                    let of = nodes.chosen(&node.id, outside, OwnInputs::new());
                     chosen.insert(node.id.clone(), of);
                 }
                 Err(text) => problems.push(problem(node, text)),
             }
+        }
+        let made = &self.0.nodes;
+        for (id, outside) in made.dora_nodes(nodes.descriptor, dora, nodes.read_elsewhere) {
+            let of = nodes.chosen(&id, outside, OwnInputs::new());
+            chosen.insert(id, of);
         }
         for (name, members) in shared {
             match self.together(nodes, name, &members) {
@@ -240,8 +251,8 @@ impl OutsideNodes<'_> {
         Ok(there.cloned().unwrap_or(folder))
     }
 
-    fn chosen(&self, node: &Node, outside: Arc<dyn Outside>, own: OwnInputs) -> Chosen {
-        let kind = self.kinds.get(&node.id).cloned();
+    fn chosen(&self, node: &NodeId, outside: Arc<dyn Outside>, own: OwnInputs) -> Chosen {
+        let kind = self.kinds.get(node).cloned();
         Chosen {
             code: ChosenCode::Outside(outside, own),
             kind: kind.unwrap_or_else(anything),

@@ -13,5 +13,5 @@ pub mod program;
 mod runs;
 pub(crate) mod watch;
 
-pub use launcher::{LaunchOptions, Launcher, OutsideNodes};
+pub use launcher::{LaunchOptions, Launcher, OutsideNodes, ReadElsewhere};
 pub use runs::{Placed, Runs};

@@ -81,20 +81,10 @@ impl Processes {
         Ok(address)
     }
 
-    /// A dora node that is run by `launch`, with its arguments and its own environment; without one somebody else starts
-    /// it. `descriptor` is what [`dora_descriptor`] makes of the node's dataflow. All that it sends comes through here.
-    pub fn dora_node(
-        &self,
-        node: &Node,
-        launch: Option<Launch>,
-        descriptor: Arc<serde_json::Value>,
-    ) -> Arc<dyn Outside> {
-        self.made(node, launch, descriptor, Direct::default())
-    }
-
-    /// The dora nodes of a dataflow, or of this machine's share of it, each with its launch as for
-    /// [`Processes::dora_node`]. Those of 1.x hand each other messages past this process where nobody here needs them:
-    /// taps do not see these, and what the nodes' sessions drop is not counted. `read_elsewhere` says which outputs are needed beside the descriptor, on other machines.
+    /// The dora nodes of a dataflow, or of this machine's share of it, each with what runs it, with its arguments and its
+    /// own environment; without one somebody else starts it. Those of 1.x hand each other messages past this process where
+    /// nobody here needs them: what their sessions drop is not counted. `read_elsewhere` says which outputs are read on
+    /// other machines.
     pub fn dora_nodes(
         &self,
         descriptor: &Descriptor,
@@ -111,6 +101,11 @@ impl Processes {
             Some((node.id.clone(), made))
         });
         nodes.collect()
+    }
+
+    /// The port of loopback where a node's own session is found, if it may send this output past this process.
+    pub fn session(&self, dataflow: DataflowId, node: &NodeId, output: &PortName) -> Option<u16> {
+        self.shared.registry.session(dataflow, node, output)
     }
 
     fn made(

@@ -75,12 +75,14 @@ mod linux {
     pub fn kill_all(collect: bool, deadline: Duration) -> bool {
         let until = Instant::now() + deadline;
         let mut memory = BTreeSet::new();
+        let mut killed = false;
         loop {
             let living: Vec<i32> = descendants()
                 .into_iter()
                 .filter(|process| !process.ended)
                 .map(|process| process.id)
                 .collect();
+            killed |= !living.is_empty();
             for id in &living {
                 memory.extend(leftovers::mapped_by(*id));
                 if let Some(pid) = Pid::from_raw(*id) {
@@ -93,6 +95,9 @@ mod linux {
             }
             if living.is_empty() || Instant::now() >= until {
                 leftovers::remove(memory);
+                if killed {
+                    leftovers::sweep_sessions();
+                }
                 return living.is_empty();
             }
             thread::sleep(PAUSE);

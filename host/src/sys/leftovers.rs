@@ -1,24 +1,32 @@
 //! Named shared memory that processes leave behind when they are killed.
 //!
 //! Nodes of dora 0.x make it, and this runtime for them: `shmem_…` in the folder of shared memory, ours with the number of
-//! the process that made it. Invariant: what a living process has mapped stays. Absent: systems other than Linux, where
+//! the process that made it. The sessions of 1.x nodes make `….zenoh`, and hold a lock on it as long as they have it.
+//! Invariant: what a living process has mapped or locked stays. Absent: systems other than Linux, where
 //! such memory has no files or goes with its last process.
 
 #[cfg(target_os = "linux")]
-pub use linux::{mapped_by, remove, sweep};
+pub use linux::{mapped_by, remove, sweep, sweep_sessions};
 
 /// Nothing, where nothing is left.
 #[cfg(not(target_os = "linux"))]
 pub fn sweep() {}
 
+/// Nothing, where nothing is left.
+#[cfg(not(target_os = "linux"))]
+pub fn sweep_sessions() {}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use std::collections::BTreeSet;
-    use std::fs;
+    use std::ffi::OsStr;
+    use std::fs::{self, File};
     use std::path::{Path, PathBuf};
 
     const FOLDER: &str = "/dev/shm";
     const OF_NODES: &str = "shmem_";
+    /// Behind the number that a session has given it.
+    const OF_SESSIONS: &str = ".zenoh";
     /// Before the number of the process that has made it.
     const OURS: &str = "shmem_dora_";
 
@@ -53,8 +61,30 @@ mod linux {
         }
     }
 
-    /// Removes what dead processes of this runtime have made.
+    /// Removes what the sessions of dead processes have made.
+    pub fn sweep_sessions() {
+        let entries = fs::read_dir(FOLDER).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| is_of_session(&entry.file_name())) {
+            let file = entry.path();
+            // Whoever makes one just now finds it locked, and takes another number.
+            let unlocked = File::open(&file).ok().filter(|it| it.try_lock().is_ok());
+            if unlocked.is_some() {
+                // Gone already, or another user's.
+                let _ = fs::remove_file(&file);
+            }
+        }
+    }
+
+    fn is_of_session(name: &OsStr) -> bool {
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_suffix(OF_SESSIONS));
+        number.is_some_and(|number| number.parse::<u64>().is_ok())
+    }
+
+    /// Removes what dead processes of this runtime and of its nodes have made.
     pub fn sweep() {
+        sweep_sessions();
         let Ok(entries) = fs::read_dir(FOLDER) else {
             return;
         };
@@ -93,6 +123,28 @@ mod linux {
             assert_eq!(maker("shmem_dora_12_ab"), Some(12));
             for name in ["shmem_12_ab", "shmem_dora_x_ab", "shmem_dora_12"] {
                 assert_eq!(maker(name), None, "{name}");
+            }
+        }
+
+        #[test]
+        fn what_no_session_holds_is_swept() {
+            // Numbers that no session takes: theirs have half as many bits.
+            let number = u64::MAX - u64::from(std::process::id()) * 2;
+            let [dead, held] = [number, number - 1].map(|it| format!("{FOLDER}/{it}{OF_SESSIONS}"));
+            let other = format!("{FOLDER}/x{number}{OF_SESSIONS}");
+            if fs::write(&other, b"x").is_err() {
+                // No such folder on this machine.
+                return;
+            }
+            fs::write(&held, b"x").expect("written");
+            let lock = File::open(&held).expect("there");
+            lock.lock_shared().expect("locked");
+            fs::write(&dead, b"x").expect("written");
+            sweep_sessions();
+            assert!(!Path::new(&dead).exists());
+            drop(lock);
+            for left in [held, other] {
+                fs::remove_file(&left).expect("it was left");
             }
         }
 

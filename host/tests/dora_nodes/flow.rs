@@ -3,7 +3,7 @@
 use crate::python::Python;
 use ::host::descriptor::{Descriptor, Node};
 use ::host::engine::{
-    Chosen, ChosenCode, Command, Dataflow, Ending, EngineLog, NodeReport, Plan, Report,
+    Chosen, ChosenCode, Command, Dataflow, Ending, EngineLog, NodeReport, Plan, Probe, Report,
 };
 use ::host::ids::{DataflowId, NodeId};
 use ::host::logs::Level;
@@ -38,6 +38,7 @@ pub enum Is<'a> {
 /// A dataflow that runs.
 pub struct Flow {
     pub log: Arc<Log>,
+    pub probe: Probe,
     processes: Processes,
     commands: tokio::sync::mpsc::Sender<Command>,
     report: Receiver<Report>,
@@ -104,6 +105,7 @@ pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)], direc
 fn run(processes: Processes, plan: &Plan, folder: tempfile::TempDir) -> Flow {
     let (id, log) = (DataflowId::new(), Arc::new(Log::default()));
     let dataflow = Dataflow::start(id, plan, log.clone()).expect("the system has threads");
+    let probe = dataflow.probe();
     let (commands, receiver) = tokio::sync::mpsc::channel(4);
     let (tell, report) = channel();
     let thread = std::thread::spawn(move || {
@@ -116,6 +118,7 @@ fn run(processes: Processes, plan: &Plan, folder: tempfile::TempDir) -> Flow {
     });
     Flow {
         log,
+        probe,
         processes,
         commands,
         report,

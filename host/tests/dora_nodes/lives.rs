@@ -272,12 +272,12 @@ nodes:
     }
 }
 
-fn pid(line: &str) -> u32 {
+pub fn pid(line: &str) -> u32 {
     let number = line.strip_prefix("pid ").expect("a line of the node");
     number.parse().expect("a number")
 }
 
-fn kill(pid: u32) {
+pub fn kill(pid: u32) {
     let pid = pid.to_string();
     let (program, args) = match cfg!(windows) {
         true => ("taskkill", vec!["/F", "/PID", &pid]),

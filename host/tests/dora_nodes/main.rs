@@ -2,6 +2,7 @@
 //!
 //! Where PyPI cannot be reached, or there is no Python, the tests say so and show nothing.
 
+mod direct;
 mod echo;
 mod flow;
 mod flows;

@@ -8,7 +8,7 @@ use host::engine::{
     Report,
 };
 use host::ids::{DataflowId, MachineId, NodeId};
-use host::launch::{self, Runtime};
+use host::launch::{self, Elsewhere, Runtime};
 use host::plugin::info::PluginInfo;
 use host::plugin::preflight::Isolation;
 use host::plugin::{Loader, LoaderOptions};
@@ -135,7 +135,11 @@ pub fn share(yaml: &str, here: &[&str]) -> (Descriptor, Plan) {
     let remote = inputs.map(|input| (input.node, input.input)).collect();
     let part = local_part(&whole, &placement, &machine("here"));
     let places = Places::of_this_process(&[part.folder()]);
-    match launch::prepare_share(&part, only_here(), &places, &remote) {
+    let elsewhere = Elsewhere {
+        inputs: &remote,
+        ..Elsewhere::default()
+    };
+    match launch::prepare_share(&part, only_here(), &places, &elsewhere) {
         Ok(prepared) => (part, prepared.plan),
         Err(problems) => panic!("{problems}"),
     }

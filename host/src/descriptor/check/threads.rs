@@ -57,7 +57,7 @@ fn process<'a>(graph: &Edges<'a>, index: usize) -> Process<'a> {
     let node = graph.node(index);
     let place = node.process_place();
     let alone = *place == ProcessPlace::Own
-        || node.load == Some(Load::Executable)
+        || node.load.is_some_and(Load::is_program)
         || node.path == NodePath::Dynamic;
     if alone {
         return Process::OfNode(index);
@@ -157,7 +157,7 @@ fn check_sender(
 fn in_words(node: &Node) -> String {
     let process = match node.process_place() {
         _ if node.path == NodePath::Dynamic => "a process started by hand".into(),
-        _ if node.load == Some(Load::Executable) => "a process of its own".into(),
+        _ if node.load.is_some_and(Load::is_program) => "a process of its own".into(),
         ProcessPlace::Daemon => "the daemon".into(),
         ProcessPlace::Own => "a process of its own".into(),
         ProcessPlace::Shared(name) => format!("process `{name}`"),

@@ -54,10 +54,6 @@ pub(super) fn read_node(
         );
         return None;
     };
-    // What stands in for `path` in dora and is refused here.
-    let instead_of_path = ["operator", "operators", "hub", "module", "ros2"];
-    let replaced = |entry: &Entry| instead_of_path.contains(&entry.key.as_str());
-    let has_program = !entries.iter().any(replaced);
     let label = match entries.iter().find(|entry| entry.key == "id") {
         Some(entry) => scalar_text(&entry.value),
         None => None,
@@ -69,11 +65,19 @@ pub(super) fn read_node(
     };
     let scope = &mut scope;
     let entries = legacy::flatten_custom(scope, entries);
+    let (entries, is_operator) = legacy::flatten_operator(scope, entries);
+    // What stands in for `path` in dora and is refused here.
+    let instead_of_path = ["operator", "operators", "hub", "module", "ros2"];
+    let replaced = |entry: &Entry| instead_of_path.contains(&entry.key.as_str());
+    let has_program = !entries.iter().any(replaced);
     let entries = legacy::explain_operators(scope, entries);
     let mut fields = Fields::sort(scope, entries, keys::NODE, "a node");
     let id = read_id(scope, &mut fields, at);
-    let draft = read_keys(scope, &mut fields, id, has_program, defaults, lookup);
+    let mut draft = read_keys(scope, &mut fields, id, has_program, defaults, lookup);
     debug_assert_eq!(fields.left(), Vec::<&str>::new(), "keys that nobody reads");
+    if let Some(draft) = draft.as_mut().filter(|_| is_operator) {
+        draft.node.load = Some(Load::Operator);
+    }
     draft
 }
 

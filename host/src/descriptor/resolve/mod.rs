@@ -262,6 +262,10 @@ fn choose(
         };
         place.get_or_insert(path);
     }
+    let load = load.map(|load| match load {
+        Load::Operator => Load::Executable,
+        load => load,
+    });
     match (load, plugin, executable, library) {
         (None, Some(plugin), Some(executable), _) => {
             Err(ResolveError::Ambiguous { plugin, executable })
@@ -276,7 +280,9 @@ fn choose(
         | (Some(Load::Executable), None, None, Some(other)) => {
             Err(ResolveError::NoExecutable(other))
         }
-        (_, None, None, None) => Err(ResolveError::NoPlugin(PathBuf::new())),
+        (_, None, None, None) | (Some(Load::Operator), ..) => {
+            Err(ResolveError::NoPlugin(PathBuf::new()))
+        }
     }
 }
 

@@ -12,8 +12,12 @@ pub const MAX_FRAME: usize = 64 << 20;
 /// Longest first frame: the names in it are short.
 pub const MAX_FIRST: usize = 64 << 10;
 
-/// Memory that a connection keeps between frames.
+/// Memory that a connection keeps between small frames.
 const KEPT: usize = 64 << 10;
+/// Memory that it keeps after a large one, for the next: fresh memory costs more than what is read into it.
+const KEPT_LARGE: usize = 16 << 20;
+/// So many reads without a large frame, and there will be none soon.
+const SMALL: u32 = 1 << 10;
 /// Most that one read may bring: more than what small frames need, so that large ones come in few reads.
 const STEP: usize = 1 << 20;
 
@@ -24,6 +28,8 @@ pub struct Frames {
     start: usize,
     end: usize,
     most: usize,
+    /// Reads since the last large frame.
+    small: u32,
 }
 
 impl Frames {
@@ -34,6 +40,7 @@ impl Frames {
             start: 0,
             end: 0,
             most,
+            small: SMALL,
         }
     }
 
@@ -51,8 +58,12 @@ impl Frames {
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            self.buffer.truncate(KEPT);
-            self.buffer.shrink_to(KEPT);
+            self.small = self.small.saturating_add(1);
+            let kept = if self.small > SMALL { KEPT } else { KEPT_LARGE };
+            if self.buffer.len() > kept {
+                self.buffer.truncate(KEPT);
+                self.buffer.shrink_to(KEPT);
+            }
         } else if self.start > 0 && self.buffer.len() - self.end < KEPT / 2 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -97,6 +108,9 @@ impl Frames {
         let begin = self.start + HEADER;
         if self.end - begin < length {
             return Ok(None);
+        }
+        if length > KEPT {
+            self.small = 0;
         }
         self.start = begin + length;
         Ok(Some(&self.buffer[begin..begin + length]))

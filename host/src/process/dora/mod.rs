@@ -10,6 +10,7 @@
 //! Absent: what is sent to whom, which is up to the engine behind a [`host::NodeHost`]. What the protocols cannot give:
 //! they carry no secret, so any process of this machine that can guess a dataflow's id may register as a node of it.
 
+pub mod beside;
 pub mod frame;
 pub mod host;
 pub mod launch;

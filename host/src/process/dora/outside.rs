@@ -27,6 +27,7 @@ use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch as Command};
 use crate::process::lines::Lines;
 use crate::process::program::Problem;
+use crate::sys::leftovers;
 use crate::tail::Tail;
 
 use instance::{Instance, NotBegun};
@@ -175,6 +176,8 @@ impl DoraNode {
                     port.dismiss(ending.end.dataflow(), ending.end.node());
                     ending.wait_until_detached(DETACH);
                 }
+                // Of itself, and of those before it whose memory it had mapped; not all that end well clean up.
+                leftovers::sweep_sessions();
                 let (said, _) = lock(&last_words).clone().into_lines();
                 ending.exited(outcome(&exit, ending.refusal(), &said));
             }),
@@ -242,20 +245,13 @@ impl DoraNode {
 impl Outside for DoraNode {
     fn create(&self, end: OutsideEnd) -> Result<Box<dyn Body>, NodeFailure> {
         let launch = self.launch(&end).map_err(failed)?;
-        let logs = &self.node.logs;
-        let speaks = |output: &PortName| {
-            let mut spoken = logs.stdout_as.iter().chain(&logs.logs_as);
-            spoken.any(|name| name == output)
-        };
-        let closing = match self.node.restart.policy {
-            // What it prints comes until its process has ended.
-            RestartPolicy::Never => {
-                let own = launch.outputs.iter().filter(|output| !speaks(output));
-                own.cloned().collect()
-            }
+        let mut closing = match self.node.restart.policy {
+            RestartPolicy::Never => launch.outputs.clone(),
             // The next instance sends on them.
             _ => Vec::new(),
         };
+        // What it has printed may come later than its word that it sends no more.
+        closing.retain(|output| !self.node.runtime_outputs().any(|other| other == output));
         let instance = Instance::new(end, launch.dynamic, &closing, self.direct.sent.clone());
         let instance = instance.map_err(|error| failed(format!("no thread: {error}")))?;
         {
@@ -265,7 +261,9 @@ impl Outside for DoraNode {
                 instance.halt();
             }
         }
-        self.registry.expect(instance.clone(), launch.clone());
+        let session = self.direct.port;
+        self.registry
+            .expect(instance.clone(), launch.clone(), session);
         let body = DoraBody {
             instance: instance.clone(),
             registry: self.registry.clone(),

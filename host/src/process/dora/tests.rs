@@ -203,6 +203,33 @@ fn a_frame_costs_what_has_arrived_not_what_was_announced() {
 }
 
 #[test]
+fn memory_for_large_frames_is_kept_while_there_are_some() {
+    let mut frames = Frames::new(64 << 20);
+    let mut pass = |length: usize| {
+        let frame = framed(&vec![7; length]);
+        let mut at = 0;
+        while at < frame.len() {
+            let room = frames.room();
+            let count = room.len().min(frame.len() - at);
+            room[..count].copy_from_slice(&frame[at..at + count]);
+            frames.filled(count);
+            at += count;
+        }
+        assert_eq!(frames.cut().expect("a frame").expect("whole").len(), length);
+        frames.room().len()
+    };
+    assert!(pass(10) <= 1 << 16);
+    assert!(pass(4 << 20) >= 4 << 20, "kept");
+    assert!(pass(10) >= 4 << 20, "also after a small one");
+    assert!(pass(30 << 20) <= 1 << 16, "too much to keep");
+    pass(4 << 20);
+    for _ in 0..2000 {
+        pass(10);
+    }
+    assert!(pass(10) <= 1 << 16, "there were none for long");
+}
+
+#[test]
 fn bytes_that_are_no_requests_are_refused_and_harm_nobody() {
     let requests = arrays::requests();
     let mut random = fastrand::Rng::with_seed(7);

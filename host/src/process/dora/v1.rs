@@ -68,6 +68,19 @@ fn sent(output: &DataId, metadata: Metadata, data: Option<DataMessage>) -> Resul
         let count = metadata.parameters.len();
         return Err(Malformed(format!("{count} parameters")));
     }
+    let stream = data.map(|DataMessage::Vec(stream)| stream);
+    Ok(Sent {
+        output: port(output.as_ref())?,
+        message: message(metadata, stream),
+        token: None,
+    })
+}
+
+/// A message of a node, with its stream, if it has any data.
+///
+/// # Errors
+/// What it sends is no such stream.
+pub(super) fn message(metadata: Metadata, stream: Option<Stream>) -> Result<Message, String> {
     let stamp = own_stamp(metadata.timestamp());
     let mut parameters = Parameters::new();
     for (key, value) in metadata.parameters {
@@ -75,31 +88,23 @@ fn sent(output: &DataId, metadata: Metadata, data: Option<DataMessage>) -> Resul
             parameters.set(&key, own_value(value));
         }
     }
-    Ok(Sent {
-        output: port(output.as_ref())?,
-        message: message(stamp, &parameters.encode(), data),
-        token: None,
-    })
-}
-
-fn message(
-    stamp: Timestamp,
-    parameters: &[u8],
-    data: Option<DataMessage>,
-) -> Result<Message, String> {
-    let Some(DataMessage::Vec(data)) = data else {
+    let parameters = parameters.encode();
+    let Some(stream) = stream else {
         let null = Schema::leaf(c"n").map_err(|error| error.to_string())?;
         return Message::empty(stamp, &null).map_err(|error| error.to_string());
     };
     let mut meta = Vec::with_capacity(HEADER + parameters.len());
     meta.extend_from_slice(&stamp.to_bytes());
-    meta.extend_from_slice(parameters);
-    let body = Bytes::from_owner(Received(data));
+    meta.extend_from_slice(&parameters);
+    let body = Bytes::from_owner(Received(stream));
     codec::decode(body, &meta, Origin::Own).map_err(|error| error.to_string())
 }
 
-/// The container of dora's type as an owner of bytes.
-struct Received(AVec<u8, ConstAlign<128>>);
+/// A stream in the container of dora's type.
+pub(super) type Stream = AVec<u8, ConstAlign<128>>;
+
+/// It as an owner of bytes.
+struct Received(Stream);
 
 impl AsRef<[u8]> for Received {
     fn as_ref(&self) -> &[u8] {

@@ -53,7 +53,7 @@ impl Launcher {
         let members = members.iter().zip(own).enumerate();
         let chosen = members.map(|(index, (node, own))| {
             let spec = self.native_spec(nodes, node, nodes.file(node).unwrap_or_default());
-            let of = nodes.chosen(node, process.node(index, spec), own);
+            let of = nodes.chosen(&node.id, process.node(index, spec), own);
             (node.id.clone(), of)
         });
         Ok(chosen.collect())

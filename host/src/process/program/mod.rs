@@ -12,7 +12,7 @@ mod tests;
 pub use problem::Problem;
 
 use super::child::Launch;
-use crate::descriptor::Node;
+use crate::descriptor::{Load, Node};
 use crate::plugin::preflight::{self, FileKind, FileReport, Handshake, Machine, PreflightError};
 use search::Search;
 use std::ffi::{OsStr, OsString};
@@ -30,6 +30,9 @@ const NOT_INHERITED: [&str; 7] = [
     "DORA_ZENOH_LISTEN_EXTRA",
     "DORA_ZENOH_MULTICAST",
 ];
+
+/// What makes a node of an operator, whose file is its argument.
+const OPERATOR: &str = include_str!("operator.py");
 
 /// What is to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +78,8 @@ pub fn choose(
     let metadata = fs::metadata(file).map_err(|error| unreadable(node, file, &error))?;
     let search = Search::new(&node.env, options.lookup);
     let (kind, program, args) = if extension(file) == "py" {
-        let (program, args) = python(file, &search, options)?;
+        let is_operator = node.load == Some(Load::Operator);
+        let (program, args) = python(file, is_operator, &search, options)?;
         (Kind::Dora, program, args)
     } else {
         may_be_executed(file, &metadata)?;
@@ -107,6 +111,7 @@ pub fn choose(
 /// The interpreter for a file, and its arguments up to the file.
 fn python(
     file: &Path,
+    is_operator: bool,
     search: &Search<'_>,
     options: &Options<'_>,
 ) -> Result<(PathBuf, Vec<OsString>), Problem> {
@@ -115,6 +120,9 @@ fn python(
         false => (search.python(file)?, &["-u"]),
     };
     let mut args: Vec<OsString> = first.iter().map(OsString::from).collect();
+    if is_operator {
+        args.extend(["-c", OPERATOR].map(OsString::from));
+    }
     args.push(file.into());
     Ok((program, args))
 }

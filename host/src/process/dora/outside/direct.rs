@@ -66,7 +66,12 @@ pub fn plan(
                     && input.policy == QueuePolicy::DropOldest
                     && input.input_timeout.is_none()
             };
-            if readers.is_empty() || !readers.iter().all(fits) || read_elsewhere(&node.id, output) {
+            let sent_here = node.runtime_outputs().any(|other| other == output);
+            if readers.is_empty()
+                || sent_here
+                || !readers.iter().all(fits)
+                || read_elsewhere(&node.id, output)
+            {
                 continue;
             }
             let counter = Counter::default();
@@ -148,7 +153,8 @@ mod tests {
 nodes:
   - id: a
     path: a.py
-    outputs: [direct, to-plugin, waits, watched, away, unread, to-restarting, to-itself, both]
+    outputs: [direct, to-plugin, waits, watched, away, unread, to-restarting, to-itself, both, said]
+    send_stdout_as: said
     inputs: {own: a/to-itself}
   - id: b
     path: b.py
@@ -159,6 +165,7 @@ nodes:
       watched: {source: a/watched, input_timeout: 1}
       away: a/away
       both: a/both
+      said: a/said
       back: restarting/out
   - id: c
     path: c.py

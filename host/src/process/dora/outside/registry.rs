@@ -7,7 +7,7 @@ use super::super::host::{NodeEnd, NodeHost, Wake};
 use super::super::launch::Launch;
 use super::super::sniff::Hello;
 use super::instance::Instance;
-use crate::ids::{DataflowId, NodeId};
+use crate::ids::{DataflowId, NodeId, PortName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ pub struct Registry {
 struct Expected {
     instance: Arc<Instance>,
     launch: Launch,
+    /// Where its own session is found.
+    session: Option<u16>,
 }
 
 impl Registry {
@@ -35,10 +37,23 @@ impl Registry {
         }
     }
 
-    /// From now on this instance may connect.
-    pub fn expect(&self, instance: Arc<Instance>, launch: Launch) {
+    /// From now on this instance may connect. Its own session listens on the port `session` of loopback.
+    pub fn expect(&self, instance: Arc<Instance>, launch: Launch, session: Option<u16>) {
         let key = (launch.dataflow, launch.node.clone());
-        self.expected().insert(key, Expected { instance, launch });
+        let expected = Expected {
+            instance,
+            launch,
+            session,
+        };
+        self.expected().insert(key, expected);
+    }
+
+    /// The port of loopback where a node's own session is found, if it may send this output over it.
+    pub fn session(&self, dataflow: DataflowId, node: &NodeId, output: &PortName) -> Option<u16> {
+        let expected = self.expected();
+        let of_node = expected.get(&(dataflow, node.clone()))?;
+        let direct = of_node.launch.direct.contains_key(output);
+        of_node.session.filter(|_| direct)
     }
 
     /// It may not any more.
