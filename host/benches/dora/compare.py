@@ -48,7 +48,7 @@ def main():
     arguments.add_argument("--dora", type=pathlib.Path, help="this project's program, if it is built already")
     arguments = arguments.parse_args()
     theirs, python = environment()
-    ours = arguments.dora.resolve() if arguments.dora else build("dora", ROOT, TARGET, "cli")
+    ours = arguments.dora.resolve() if arguments.dora else build("dora", ROOT, TARGET, "dora")
     plugin = build("flow", ROOT / "host/testing/fixtures", TARGET / "fixtures", "flow")
     ways = {
         THEIRS: (theirs, nodes, 0),

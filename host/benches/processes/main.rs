@@ -61,7 +61,9 @@ pub enum Way {
     Bare,
     /// From node to node.
     Nodes {
+        /// The sender.
         from: Place,
+        /// The reader.
         to: Place,
         /// The data are filled in the host's memory; else they come from the node's own.
         in_place: bool,
