@@ -5,6 +5,11 @@
 //! not touched. Both sides and the bare wake are measured in turns, so that what else the machine does hits all of them.
 //! Prints one Markdown table. Compare the ratios, not the times: those are the machine's.
 
+#[path = "shared/figures.rs"]
+#[allow(dead_code)] // Each benchmark takes what it needs.
+mod figures;
+
+use figures::{percentile, size, thousands};
 use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
 use host::engine::{Dataflow, EngineLog, Report};
@@ -99,12 +104,9 @@ impl Row {
         }
     }
 
-    /// Of the sorted times, the one below which so many of a hundred lie, in microseconds.
+    /// Of the sorted times, in microseconds.
     fn percentile(&self, percent: usize) -> f64 {
-        let at = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
-        self.times
-            .get(at)
-            .map_or(f64::NAN, |nanos| *nanos as f64 / 1_000.0)
+        percentile(&self.times, percent)
     }
 }
 
@@ -130,24 +132,6 @@ fn print(rows: &mut [Row], rates: &[((&str, usize), f64)]) {
             row.percentile(50) / floor,
         );
     }
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        MIB.. => format!("{} MiB", bytes / MIB),
-        KIB.. => format!("{} KiB", bytes / KIB),
-        _ => format!("{bytes} B"),
-    }
-}
-
-fn thousands(rate: f64) -> String {
-    let mut text = format!("{rate:.0}");
-    let mut at = text.len();
-    while at > 3 {
-        at -= 3;
-        text.insert(at, ',');
-    }
-    text
 }
 
 /// The bare wake: a mutex, a condition variable and two threads.

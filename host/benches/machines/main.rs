@@ -12,6 +12,8 @@
 mod bare;
 mod child;
 mod daemons;
+#[path = "../shared/figures.rs"]
+mod figures;
 mod table;
 
 use std::time::Duration;

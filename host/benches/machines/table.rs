@@ -1,6 +1,7 @@
 //! Rows of the table, and the table.
 
-use crate::{KIB, Load, MIB, Outcome, Way};
+use crate::figures::{median, percentile, size, thousands};
+use crate::{Load, Outcome, Way};
 
 /// First messages of a round that do not count: both sides make things when they are first needed.
 const WARM_UP: usize = 10;
@@ -70,7 +71,7 @@ impl Row {
     fn figures(&self) -> impl Iterator<Item = f64> {
         let of = |round: &Outcome| match self.is_flood() {
             true => rate(round),
-            false => percentile(&mut counted(round), 50),
+            false => percentile(&counted(round), 50),
         };
         self.rounds.iter().map(of)
     }
@@ -102,7 +103,8 @@ pub fn print(rows: &[Row]) {
             true => format!(" | | | {}", thousands(median(row.figures()))),
             false => {
                 let mut times: Vec<_> = row.rounds.iter().flat_map(counted).collect();
-                let of = |percent| percentile(&mut times, percent);
+                times.sort_unstable();
+                let of = |percent| percentile(&times, percent);
                 let [p10, p50, p99] = [10, 50, 99].map(of);
                 format!("{p10:.1} | {p50:.1} | {p99:.1} | ")
             }
@@ -124,43 +126,13 @@ fn ratio(ours: &Row, theirs: &Row) -> String {
     format!("{:.2}", median(rounds.map(|(ours, theirs)| ours / theirs)))
 }
 
+/// Those of a round that count, sorted.
 fn counted(round: &Outcome) -> Vec<u64> {
-    round.times.iter().skip(WARM_UP).copied().collect()
+    let mut times: Vec<_> = round.times.iter().skip(WARM_UP).copied().collect();
+    times.sort_unstable();
+    times
 }
 
 fn rate(round: &Outcome) -> f64 {
     round.received as f64 / round.took.as_secs_f64()
-}
-
-/// Of nanoseconds, the time below which so many of a hundred lie, in microseconds.
-fn percentile(times: &mut [u64], percent: usize) -> f64 {
-    times.sort_unstable();
-    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times
-        .get(at)
-        .map_or(f64::NAN, |nanos| *nanos as f64 / 1_000.0)
-}
-
-fn median(numbers: impl Iterator<Item = f64>) -> f64 {
-    let mut numbers: Vec<_> = numbers.collect();
-    numbers.sort_unstable_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn size(bytes: usize) -> String {
-    match bytes {
-        MIB.. => format!("{} MiB", bytes / MIB),
-        KIB.. => format!("{} KiB", bytes / KIB),
-        _ => format!("{bytes} B"),
-    }
-}
-
-fn thousands(number: f64) -> String {
-    let mut text = format!("{number:.0}");
-    let mut at = text.len();
-    while at > 3 {
-        at -= 3;
-        text.insert(at, ',');
-    }
-    text
 }

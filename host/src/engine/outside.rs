@@ -8,7 +8,7 @@ use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
 use crate::ids::{DataflowId, NodeId};
 use plugin_abi::ffi::Status;
-use plugin_abi::hosting::{Callbacks, Event, LogLine, NodeFailure};
+use plugin_abi::hosting::{Callbacks, Event, LogLine, NodeFailure, Room};
 use plugin_abi::message::Message;
 use plugin_abi::meta::Timestamp;
 use std::collections::BTreeMap;
@@ -47,6 +47,12 @@ pub trait Outside: Send + Sync + fmt::Debug {
 
     /// What has become of a node that it reads. Never waits.
     fn upstream(&self, _news: Upstream<'_>) {}
+
+    /// Memory for a message to this node that it gets without a copy, once it has been filled; `None` when it is not worth
+    /// it or there is none. Never waits.
+    fn room(&self, _len: usize) -> Option<Box<dyn Room>> {
+        None
+    }
 
     /// What the engine has not seen of its messages. Asked when the dataflow is over.
     fn counts(&self) -> OutsideCounts {

@@ -7,6 +7,7 @@ use super::mailbox::{OnTaken, Slot};
 use super::plan::{From, PlannedInput, PlannedNode};
 use super::route::Target;
 use crate::ids::{NodeId, PortName};
+use plugin_abi::hosting::Room;
 use plugin_abi::message::Message;
 use std::time::Duration;
 
@@ -100,4 +101,10 @@ pub trait Outlet: Send + Sync + std::fmt::Debug {
 
     /// No more messages: the readers are told so after what is in. Must not wait; may be called again.
     fn close(&self);
+
+    /// Memory for a message that leaves without a copy, once it has been filled; `None` when it is not worth it or there
+    /// is none. Must not wait.
+    fn room(&self, _len: usize) -> Option<Box<dyn Room>> {
+        None
+    }
 }

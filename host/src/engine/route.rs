@@ -11,11 +11,13 @@ pub use tap::{Tap, Tapped};
 
 use super::inline;
 use super::mailbox::{Mailbox, Pushed, Slot};
+use super::outside::Outside;
 use super::remote::OutletPushed;
 use super::seat::{Awaited, SeatHandle};
 use arc_swap::ArcSwap;
 use exit::Kept;
 use plugin_abi::ffi::{self, Status};
+use plugin_abi::hosting::Room;
 use plugin_abi::message::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -85,6 +87,8 @@ pub struct Target {
     pub slot: Slot,
     /// Node and input as `node/input`, for messages.
     pub name: Arc<str>,
+    /// The node, if its code runs outside this process.
+    pub outside: Option<Arc<dyn Outside>>,
 }
 
 impl Route {
@@ -179,6 +183,16 @@ impl Route {
         let (tap, tapped) = Tap::new(capacity);
         self.add(&Reader::Tap(tap));
         tapped
+    }
+
+    /// Memory for a message that a reader in another process gets without a copy, if there is such a reader.
+    pub fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        let table = self.table.load();
+        table.readers.iter().find_map(|reader| match reader {
+            Reader::Queue(target) | Reader::Inline(target, _) => target.outside.as_ref()?.room(len),
+            Reader::Outlet(exit) => exit.outlet.room(len),
+            Reader::Tap(_) => None,
+        })
     }
 
     /// Whether [`Route::send`] may wait now.

@@ -301,8 +301,10 @@ impl Callbacks for SeatHandle {
         ffi::OK
     }
 
-    fn room(&self, _output: u32, len: usize) -> Option<Box<dyn Room>> {
-        Some(Box::new(Heap::new(len)?))
+    fn room(&self, output: u32, len: usize) -> Option<Box<dyn Room>> {
+        let output = self.shared.outputs.get(output as usize);
+        let room = output.and_then(|output| output.route.room(len));
+        room.or_else(|| Some(Box::new(Heap::new(len)?)))
     }
 
     fn send(&self, output: u32, message: Message) -> Status {

@@ -178,6 +178,10 @@ impl Readers {
             mailbox: mailbox.clone(),
             slot: Slot(input.slot),
             name,
+            outside: match &node.code {
+                PlannedCode::Outside(outside) => Some(outside.clone()),
+                PlannedCode::Plugin { .. } => None,
+            },
         };
         let reader = |target| {
             if node.inline {

@@ -248,6 +248,12 @@ impl Place {
         wanted
     }
 
+    /// The same without a message.
+    pub fn reads(&self, output: u32) -> bool {
+        let output = self.outputs.get(output as usize);
+        output.is_some_and(|output| output.wanted.load(Ordering::Relaxed))
+    }
+
     /// Somebody does now, or nobody.
     pub fn want(&self, output: u32, wanted: bool) {
         if let Some(output) = self.outputs.get(output as usize) {

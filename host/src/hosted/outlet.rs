@@ -5,6 +5,7 @@
 
 use super::bench::Place;
 use crate::engine::{Outlet, OutletPushed};
+use plugin_abi::hosting::Room;
 use plugin_abi::message::Message;
 use plugin_abi::wire::WireError;
 use std::sync::Arc;
@@ -50,4 +51,10 @@ impl Outlet for NodeOutlet {
     fn nudge(&self) {}
 
     fn close(&self) {}
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        let channel = self.place.channel()?;
+        let read = self.place.reads(self.output);
+        read.then(|| channel.pool().room(len)).flatten()
+    }
 }

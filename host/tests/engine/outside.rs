@@ -2,10 +2,11 @@
 
 use crate::harness::{GRACE, descriptor, launch, plan};
 use host::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent, Plan, PlannedCode};
-use plugin_abi::hosting::NodeFailure;
+use plugin_abi::hosting::{NodeFailure, Room};
 use plugin_abi::message::Message;
+use plugin_abi::wire::memory::{Pool, Stream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// What reaches the other side.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ type Life = fn(&OutsideEnd, &Receiver<Heard>) -> Result<(), NodeFailure>;
 struct Elsewhere {
     life: Life,
     refuse: Option<&'static str>,
+    /// Where what is sent to it may be written.
+    pool: Option<Pool>,
     seen: Mutex<Vec<String>>,
 }
 
@@ -33,6 +36,7 @@ impl Elsewhere {
         Arc::new(Self {
             life,
             refuse: None,
+            pool: None,
             seen: Mutex::default(),
         })
     }
@@ -70,6 +74,10 @@ impl Outside for Elsewhere {
 
     fn wanted(&self, output: u32, wanted: bool) {
         self.saw(format!("wanted {output} {wanted}"));
+    }
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        self.pool.as_ref()?.room(len)
     }
 }
 
@@ -219,4 +227,43 @@ fn one_that_fails_is_made_again_as_its_policy_says() {
     assert_eq!(ended.node("middle").ending, Ending::Finished);
     let said = ended.log.matching("middle", "was killed by SIGKILL");
     assert_eq!(said.len(), 1, "{said:?}");
+}
+
+#[test]
+fn what_a_plugin_fills_in_place_lies_in_shared_memory_if_it_is_read_outside() {
+    static POOL: LazyLock<Pool> = LazyLock::new(Pool::default);
+    let descriptor = descriptor(
+        "
+nodes:
+  - id: pacer
+    kind: pacer
+    config: {count: 1, bytes: 100000, micros: 1, in_place: true}
+    inputs: {start: dora/timer/millis/1}
+    outputs: [out]
+  - id: reader
+    kind: relay
+    inputs: {in: {source: pacer/out, queue_policy: backpressure}}
+    outputs: [out]
+",
+    );
+    let mut plan = plan(&descriptor);
+    let mut outside = Elsewhere::new(|_, heard| {
+        for heard in heard {
+            if let Heard::Message(message) = heard {
+                // A copy would take memory of its own.
+                let taken = POOL.taken();
+                let shared = matches!(POOL.stream(&message), Ok(Stream::Shared(_)));
+                return match shared && taken > 0 && POOL.taken() == taken {
+                    true => Ok(()),
+                    false => Err(NodeFailure::new("it was copied")),
+                };
+            }
+        }
+        Err(NodeFailure::new("no message"))
+    });
+    let reader = Arc::get_mut(&mut outside).expect("nobody else has it");
+    reader.pool = Some(POOL.clone());
+    place(&mut plan, 1, &outside);
+    let ended = launch(descriptor, &plan).end();
+    assert_eq!(ended.node("reader").ending, Ending::Finished);
 }

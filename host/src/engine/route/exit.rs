@@ -4,6 +4,7 @@
 //! [`MOST`] messages of each way, and goes first. Absent: waiting.
 
 use crate::engine::remote::{Outlet, OutletPushed};
+use plugin_abi::hosting::Room;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -91,5 +92,9 @@ impl Outlet for Kept {
             }
         }
         self.exit.outlet.close();
+    }
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        self.exit.outlet.room(len)
     }
 }

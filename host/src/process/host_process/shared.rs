@@ -12,7 +12,7 @@ use crate::logs::Stream;
 use crate::process::child::{Child, Hooks, Launch};
 use crate::process::native::{Native, NativeSpec, OnEnd, Process, ProcessEnd, RECORD, Spawn};
 use crate::process::program::Problem;
-use plugin_abi::hosting::NodeFailure;
+use plugin_abi::hosting::{NodeFailure, Room};
 use plugin_abi::wire::VERSION;
 use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{Control, Greeting};
@@ -360,6 +360,10 @@ impl Outside for SharedNode {
 
     fn wanted(&self, output: u32, wanted: bool) {
         self.native.wanted(output, wanted);
+    }
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        self.native.room(len)
     }
 
     fn counts(&self) -> OutsideCounts {

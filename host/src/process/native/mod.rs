@@ -14,7 +14,7 @@ pub use own::OwnProcess;
 use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
 use instance::Instance;
 pub use instance::RECORD;
-use plugin_abi::hosting::NodeFailure;
+use plugin_abi::hosting::{NodeFailure, Room};
 use plugin_abi::message::Message;
 use plugin_abi::node::Stop;
 use plugin_abi::wire::memory::Pool;
@@ -167,6 +167,10 @@ impl Outside for Native {
         if let Some(instance) = self.current() {
             instance.wanted(output, wanted);
         }
+    }
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        self.pool.room(len)
     }
 
     fn counts(&self) -> OutsideCounts {
