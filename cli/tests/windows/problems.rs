@@ -1,0 +1,40 @@
+//! What users of Windows stumble over, each told with what to do.
+
+use crate::wine::{Windows, assert_fails};
+
+#[test]
+fn a_program_that_is_not_there_is_told_with_where_it_was_looked_for() {
+    let Some(windows) = Windows::new() else {
+        return;
+    };
+    windows.write(
+        "flow.yml",
+        "nodes: [{id: n, path: target/release/missing, build: cargo build, inputs: {tick: dora/timer/millis/10}}]",
+    );
+    let run = windows.dora("", &["run", "flow.yml"]);
+    let folder = format!(r"{}\target\release", windows.name());
+    assert_fails(
+        &run,
+        &[
+            "flow.yml:1:24: node `n`: `target/release/missing` was not found; tried missing, missing.exe, ",
+            "missing.bat, missing.cmd",
+            "missing.dll",
+            &folder,
+            "the node has a `build`, run `dora build` first",
+        ],
+    );
+}
+
+#[test]
+fn a_folder_without_write_permission_does_not_stop_a_run() {
+    let Some(windows) = Windows::new() else {
+        return;
+    };
+    windows.quickstart("examples");
+    // A file stands where the folder of the logs should.
+    windows.write("examples/quickstart/out", "");
+    let run = windows.dora("examples/quickstart", &["run", "dataflow.yml"]);
+    assert!(run.stderr.contains(r"cannot write logs to C:\"), "{run}");
+    assert!(run.stderr.contains(r"logs go to C:\users\"), "{run}");
+    run.success();
+}
