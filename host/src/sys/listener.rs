@@ -121,6 +121,10 @@ mod system {
         };
         let table = listeners()?;
         let id = rows(&table).iter().find(in_the_way)?.dwOwningPid;
+        // It has ended, or the system does not tell.
+        if id == 0 {
+            return None;
+        }
         Some(Owner {
             id,
             program: program(id),

@@ -104,6 +104,22 @@ fn both_ends_see_one_memory_also_after_one_has_let_go() {
 }
 
 #[test]
+fn memory_is_found_as_long_as_its_maker_has_it_mapped() {
+    let (object, ours) = Object::new(4096, true).expect("memory");
+    let (here, there) = pair();
+    let name = object.name();
+    let sent = here.write(b"x", Some(&object), Wait::Long);
+    assert_eq!(sent.expect("room"), 1);
+    drop(object);
+    let mut handles = Handles::default();
+    let read = there.read(&mut [0; 8], &mut handles, Wait::Long);
+    assert_eq!(read.expect("a byte"), 1);
+    let theirs = handles.map(name, 4096, true).expect("mapped");
+    write(&ours, 7, 42);
+    assert_eq!(written(&theirs, 7), 42);
+}
+
+#[test]
 fn memory_for_both_is_written_by_both() {
     let (object, here) = Object::new(64, true).expect("memory");
     let there = through(&object, 64, true).expect("memory");
