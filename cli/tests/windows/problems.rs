@@ -1,6 +1,7 @@
 //! What users of Windows stumble over, each told with what to do.
 
-use crate::wine::{Windows, assert_fails};
+use crate::wine::{DEADLINE, Windows, assert_fails};
+use host_testing::Background;
 
 #[test]
 fn a_program_that_is_not_there_is_told_with_where_it_was_looked_for() {
@@ -16,7 +17,7 @@ fn a_program_that_is_not_there_is_told_with_where_it_was_looked_for() {
     assert_fails(
         &run,
         &[
-            "flow.yml:1:24: node `n`: `target/release/missing` was not found; tried missing, missing.exe, ",
+            "flow.yml:1:23: node `n`: `target/release/missing` was not found; tried missing, missing.exe, ",
             "missing.bat, missing.cmd",
             "missing.dll",
             &folder,
@@ -37,4 +38,21 @@ fn a_folder_without_write_permission_does_not_stop_a_run() {
     assert!(run.stderr.contains(r"cannot write logs to C:\"), "{run}");
     assert!(run.stderr.contains(r"logs go to C:\users\"), "{run}");
     run.success();
+}
+
+#[test]
+fn a_port_in_use_is_told_with_the_program_that_has_it() {
+    let Some(windows) = Windows::new() else {
+        return;
+    };
+    windows.compile("listens.c", "robot server.exe");
+    let server = windows.path().join("robot server.exe");
+    let server = Background::start(&mut windows.program(&server, "", &[]));
+    let line = server.line("port ", DEADLINE);
+    let port = line.trim_start_matches("port ");
+    let run = windows.dora("", &["coordinator", "--port", port]);
+    let words = format!(
+        "port {port} of 127.0.0.1 is taken by another program, `robot server.exe` (process "
+    );
+    assert_fails(&run, &[&words, "--port"]);
 }

@@ -1,12 +1,24 @@
-/* console EVENT FILE PROGRAM ARGUMENT...: runs the program in a console of its own that has no window, sends that console
- * Ctrl-C (EVENT `c`) or Ctrl-Break (`break`) as soon as FILE exists, and ends as the program does. From 240 on: why the
- * event was not sent. */
+/* console EVENT FILE PROGRAM ARGUMENT...: runs the program in a console of its own that has no window, has that event
+ * (0 Ctrl-C, 1 Ctrl-Break, 2 the console's closing, 5 log-off, 6 shutdown) told to it as soon as FILE exists, and ends as
+ * the program does. From 240 on: why the event was not told. */
 #include <windows.h>
 #include <wchar.h>
 
 static BOOL WINAPI stay(DWORD event) {
     (void)event;
     return TRUE;
+}
+
+/* Wine passes on Ctrl-C only. The others are told as Windows itself does it: by a thread in the program. */
+static BOOL tell(const PROCESS_INFORMATION *child, DWORD event) {
+    if (event == CTRL_C_EVENT) {
+        FreeConsole();
+        SetConsoleCtrlHandler(stay, TRUE);
+        return AttachConsole(child->dwProcessId) && GenerateConsoleCtrlEvent(event, 0) && FreeConsole();
+    }
+    void *routine = (void *)GetProcAddress(GetModuleHandleA("kernelbase"), "CtrlRoutine");
+    if (!routine) return FALSE;
+    return CreateRemoteThread(child->hProcess, NULL, 0, (LPTHREAD_START_ROUTINE)routine, (void *)(size_t)event, 0, NULL) != NULL;
 }
 
 int wmain(int count, wchar_t **words) {
@@ -28,12 +40,7 @@ int wmain(int count, wchar_t **words) {
     while (GetFileAttributesW(words[2]) == INVALID_FILE_ATTRIBUTES) {
         if (WaitForSingleObject(child.hProcess, 20) != WAIT_TIMEOUT) return 242;
     }
-    FreeConsole();
-    if (!AttachConsole(child.dwProcessId)) return 243;
-    SetConsoleCtrlHandler(stay, TRUE);
-    DWORD event = wcscmp(words[1], L"c") == 0 ? CTRL_C_EVENT : CTRL_BREAK_EVENT;
-    if (!GenerateConsoleCtrlEvent(event, 0)) return 244;
-    FreeConsole();
+    if (!tell(&child, wcstoul(words[1], NULL, 10))) return 243;
     WaitForSingleObject(child.hProcess, INFINITE);
     DWORD code = 245;
     GetExitCodeProcess(child.hProcess, &code);

@@ -68,6 +68,24 @@ fn a_thread_that_reads_is_interrupted_and_may_still_write() {
 }
 
 #[test]
+fn what_comes_before_an_interruption_is_read() {
+    for _ in 0..200 {
+        let (here, there) = pair();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                there.write(b"x", None, Wait::Long).expect("room");
+                here.interrupt();
+            });
+            let mut handles = Handles::default();
+            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
+            assert_eq!(read.expect("a byte"), 1);
+            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
+            assert_eq!(read.expect("the end"), 0);
+        });
+    }
+}
+
+#[test]
 fn the_end_is_seen_after_what_was_written() {
     let (here, there) = pair();
     here.write(b"last", None, Wait::Long).expect("room");
