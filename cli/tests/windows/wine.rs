@@ -272,6 +272,17 @@ impl Windows {
     pub fn compile(&self, source: &str, to: &str) {
         compile(source, &self.write(to, ""), &["-municode", "-lws2_32"]);
     }
+
+    /// The plugin in C of the fixtures, with one thing more that it needs: a DLL of ours.
+    pub fn compile_plugin_with_dll(&self, plugin: &str, dll: &str) {
+        let dll = self.write(dll, "");
+        compile("beside.c", &dll, &["-shared"]);
+        let echo = repo_root().join("host/testing/fixtures/c/echo.c");
+        let headers = format!("-I{}", repo_root().join("plugin-abi/include").display());
+        let (echo, dll) = (echo.to_string_lossy(), dll.to_string_lossy());
+        let args = ["-shared", &headers, "-DUSED", &echo, &dll];
+        compile("beside.c", &self.write(plugin, ""), &args);
+    }
 }
 
 impl Windows {
