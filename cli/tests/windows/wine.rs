@@ -134,7 +134,7 @@ impl Wine {
             let command = command.arg("--version").stdout(Stdio::null());
             command.stderr(Stdio::null()).status().is_ok()
         };
-        let loader = LOADERS.into_iter().find(|it| there(&it)).ok_or("no wine")?;
+        let loader = LOADERS.into_iter().find(there).ok_or("no wine")?;
         if !has_target() || !there(&COMPILER) {
             return Err("no Windows target");
         }
