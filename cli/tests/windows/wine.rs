@@ -125,6 +125,59 @@ impl Windows {
     pub fn go(&self) {
         self.write("go", "");
     }
+
+    /// The quickstart as it stands in the repository, two folders below the test's own, with its plugins.
+    pub fn quickstart(&self, parent: &str) {
+        self.install(&["random.dll", "status.dll", "sink.dll"]);
+        let text = fs::read(repo_root().join("examples/quickstart/dataflow.yml"));
+        self.write(
+            &format!("{parent}/quickstart/dataflow.yml"),
+            text.expect("read"),
+        );
+    }
+
+    /// Starts `dora` in the folder `inside` the test's own.
+    pub fn start(&self, inside: &str, args: &[&str]) -> Background {
+        Background::start(&mut self.command(inside, args))
+    }
+
+    /// Compiles one of the tests' C programs to this file below the test's folder.
+    pub fn compile(&self, source: &str, to: &str) {
+        compile(source, &self.write(to, ""), &["-municode", "-lws2_32"]);
+    }
+
+    /// The plugin in C of the fixtures, with one thing more that it needs: a DLL of ours.
+    pub fn compile_plugin_with_dll(&self, plugin: &str, dll: &str) {
+        let dll = self.write(dll, "");
+        compile("beside.c", &dll, &["-shared"]);
+        let echo = repo_root().join("host/testing/fixtures/c/echo.c");
+        let headers = format!("-I{}", repo_root().join("plugin-abi/include").display());
+        let (echo, dll) = (echo.to_string_lossy(), dll.to_string_lossy());
+        let args = ["-shared", &headers, "-DUSED", &echo, &dll];
+        compile("beside.c", &self.write(plugin, ""), &args);
+    }
+
+    /// The processes that work in the test's folder or below.
+    pub fn processes(&self) -> Vec<String> {
+        let entries = fs::read_dir("/proc").expect("processes").flatten();
+        let inside = entries.filter(|entry| {
+            let folder = fs::read_link(entry.path().join("cwd"));
+            folder.is_ok_and(|folder| folder.starts_with(self.path()))
+        });
+        let name = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("comm")).ok();
+        inside.filter_map(name).collect()
+    }
+
+    /// As [`Windows::dora`], again while a coordinator on a busy machine does not answer in the time that commands wait.
+    pub fn answered(&self, inside: &str, args: &[&str]) -> Run {
+        let until = std::time::Instant::now() + DEADLINE;
+        loop {
+            let run = self.dora(inside, args);
+            if !run.stderr.contains("has not answered") || std::time::Instant::now() > until {
+                return run;
+            }
+        }
+    }
 }
 
 impl Wine {
@@ -230,23 +283,6 @@ fn compile(source: &str, to: &Path, args: &[&str]) {
     run(compiler.arg(to).arg(source).args(args), DEADLINE).success();
 }
 
-impl Windows {
-    /// The quickstart as it stands in the repository, two folders below the test's own, with its plugins.
-    pub fn quickstart(&self, parent: &str) {
-        self.install(&["random.dll", "status.dll", "sink.dll"]);
-        let text = fs::read(repo_root().join("examples/quickstart/dataflow.yml"));
-        self.write(
-            &format!("{parent}/quickstart/dataflow.yml"),
-            text.expect("read"),
-        );
-    }
-
-    /// Starts `dora` in the folder `inside` the test's own.
-    pub fn start(&self, inside: &str, args: &[&str]) -> Background {
-        Background::start(&mut self.command(inside, args))
-    }
-}
-
 /// The quickstart, sending so many numbers.
 pub fn with_count(text: &str, count: u64) -> String {
     let config = format!("- random\n    config: {{count: {count}}}\n\n");
@@ -264,49 +300,5 @@ pub fn assert_fails(run: &Run, parts: &[&str]) {
     );
     for part in parts {
         assert!(run.stderr.contains(part), "`{part}` is missing: {run}");
-    }
-}
-
-impl Windows {
-    /// Compiles one of the tests' C programs to this file below the test's folder.
-    pub fn compile(&self, source: &str, to: &str) {
-        compile(source, &self.write(to, ""), &["-municode", "-lws2_32"]);
-    }
-
-    /// The plugin in C of the fixtures, with one thing more that it needs: a DLL of ours.
-    pub fn compile_plugin_with_dll(&self, plugin: &str, dll: &str) {
-        let dll = self.write(dll, "");
-        compile("beside.c", &dll, &["-shared"]);
-        let echo = repo_root().join("host/testing/fixtures/c/echo.c");
-        let headers = format!("-I{}", repo_root().join("plugin-abi/include").display());
-        let (echo, dll) = (echo.to_string_lossy(), dll.to_string_lossy());
-        let args = ["-shared", &headers, "-DUSED", &echo, &dll];
-        compile("beside.c", &self.write(plugin, ""), &args);
-    }
-}
-
-impl Windows {
-    /// The processes that work in the test's folder or below.
-    pub fn processes(&self) -> Vec<String> {
-        let entries = fs::read_dir("/proc").expect("processes").flatten();
-        let inside = entries.filter(|entry| {
-            let folder = fs::read_link(entry.path().join("cwd"));
-            folder.is_ok_and(|folder| folder.starts_with(self.path()))
-        });
-        let name = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("comm")).ok();
-        inside.filter_map(name).collect()
-    }
-}
-
-impl Windows {
-    /// As [`Windows::dora`], again while a coordinator on a busy machine does not answer in the time that commands wait.
-    pub fn answered(&self, inside: &str, args: &[&str]) -> Run {
-        let until = std::time::Instant::now() + DEADLINE;
-        loop {
-            let run = self.dora(inside, args);
-            if !run.stderr.contains("has not answered") || std::time::Instant::now() > until {
-                return run;
-            }
-        }
     }
 }
