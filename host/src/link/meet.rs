@@ -4,7 +4,8 @@
 
 use super::address::Address;
 use super::keys::Key;
-use super::session::{Link, apart, shown};
+use super::refused::shown;
+use super::session::{Link, apart};
 use super::{LinkError, config};
 use crate::control::{self, Hello, Incompatible, PROTOCOL, Role};
 use std::fmt;

@@ -15,6 +15,7 @@ mod keys;
 mod live;
 mod meet;
 mod quiet;
+mod refused;
 mod renewal;
 mod rpc;
 mod session;
@@ -31,9 +32,10 @@ pub use data::{
 pub use keys::{DataKey, Key, Member};
 pub use live::{Change, Token, Watch};
 pub use meet::MeetError;
+pub use refused::{OpenError, Taker};
 pub use renewal::renewal;
 pub use rpc::{Call, CallError, Served};
-pub use session::{DaemonOptions, Link, OpenError};
+pub use session::{DaemonOptions, Link};
 
 /// Something was refused by a link that was closed, or that is broken in a way that nothing here expects.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,9 +6,11 @@
 use super::address::{Address, is_free};
 use super::data::{Granter, Room, SharedMemory};
 use super::meet::{self, MeetError};
+use super::refused::{OpenError, Taker};
 use super::ways::Ways;
 use super::{LinkError, config, quiet};
 use crate::control::Hello;
+use crate::sys::listener;
 use serde_json::Value;
 use std::fmt;
 use std::io;
@@ -76,60 +78,6 @@ impl Drop for Held {
                 });
         }
     }
-}
-
-/// Why a link could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OpenError {
-    /// Somebody listens on the port.
-    PortTaken {
-        /// Where.
-        address: SocketAddr,
-        /// Who, if it is a process of dora.
-        by: Option<Box<Hello>>,
-    },
-    /// The address cannot be listened on.
-    Address {
-        /// Which.
-        address: SocketAddr,
-        /// The system's words.
-        reason: String,
-    },
-    /// The engine refuses.
-    Engine(String),
-}
-
-impl std::error::Error for OpenError {}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PortTaken { address, by } => {
-                write!(
-                    f,
-                    "port {} of {} is taken by ",
-                    address.port(),
-                    address.ip()
-                )?;
-                match by {
-                    Some(hello) => {
-                        write!(f, "a dora {} (dora {})", hello.role, shown(&hello.version))?
-                    }
-                    None => f.write_str("another program")?,
-                }
-                f.write_str("; end that one, or choose another port")
-            }
-            Self::Address { address, reason } => {
-                write!(f, "cannot listen on {address}: {reason}")
-            }
-            Self::Engine(reason) => write!(f, "cannot open the network: {reason}"),
-        }
-    }
-}
-
-/// Text of another process as it may stand in a message.
-pub(super) fn shown(text: &str) -> String {
-    text.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
 /// How a daemon takes part.
@@ -404,8 +352,9 @@ async fn listenable(address: SocketAddr) -> Result<(), OpenError> {
         });
     }
     let by = meet::who_is_at(&Address::from(address), WHO_IS_IT).await;
-    Err(OpenError::PortTaken {
-        address,
-        by: by.map(Box::new),
-    })
+    let by = match by {
+        Some(hello) => Taker::Dora(Box::new(hello)),
+        None => Taker::Other(listener::at(address)),
+    };
+    Err(OpenError::PortTaken { address, by })
 }

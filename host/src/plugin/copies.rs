@@ -145,7 +145,7 @@ impl Copies {
     }
 
     fn try_copy(&mut self, original: &Path) -> io::Result<PathBuf> {
-        let original = original.canonicalize()?;
+        let original = canonical(original)?;
         let identity = Identity::of(&original, &original.metadata()?);
         if let Some(made) = self.made.iter().find(|made| made.identity == identity) {
             return Ok(made.copy.clone());
@@ -179,6 +179,14 @@ impl Copies {
         });
         Ok(copy)
     }
+}
+
+/// The one path of a file. Some file systems of Windows do not tell it; then it is the path that was given, made absolute.
+pub(super) fn canonical(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().or_else(|error| match path.exists() {
+        true => std::path::absolute(path),
+        false => Err(error),
+    })
 }
 
 /// Where `link`, relative to a copy, leads; `None` when that is outside the copy's own folder.

@@ -122,8 +122,7 @@ impl Loader {
             return Ok(plugin.clone());
         }
         let (handshake, details) = self.check(&copy)?;
-        let folder = path
-            .canonicalize()
+        let folder = super::copies::canonical(path)
             .ok()
             .and_then(|path| path.parent().map(Path::to_owned));
         let folder = folder.unwrap_or_default();
@@ -167,7 +166,9 @@ impl Loader {
     ) -> Result<Plugin, LoadError> {
         open_dependencies(copy, folder, &self.machine)?;
         // Kept mapped for good, see the module's invariant: also when it is refused below, for its constructors have run.
-        let library: &'static Library = Box::leak(Box::new(open_library(copy, &self.machine)?));
+        let opened = open_library(copy, &self.machine)
+            .map_err(|error| with_missing_dll(copy, folder, error))?;
+        let library: &'static Library = Box::leak(Box::new(opened));
         let name = details.name.clone();
         let log = self.options.log.clone();
         let table = LibraryTable::new(
@@ -299,6 +300,24 @@ fn open_library(path: &Path, machine: &Machine) -> Result<Library, PreflightErro
     opened
         .map(Library::from)
         .map_err(|error| preflight::explain_loader_error(&loader_words(&error), machine))
+}
+
+/// Other systems' loaders name what they miss.
+#[cfg(not(windows))]
+fn with_missing_dll(_: &Path, _: &Path, error: PreflightError) -> PreflightError {
+    error
+}
+
+/// Windows says only that something is missing.
+#[cfg(windows)]
+fn with_missing_dll(copy: &Path, folder: &Path, error: PreflightError) -> PreflightError {
+    let mut folders = vec![folder.to_owned()];
+    folders.extend(crate::sys::dll::system_folders());
+    let looked = preflight::read_file(copy).map(|report| preflight::find_dlls(&report, &folders));
+    match looked {
+        Ok(Err(missing)) => missing,
+        Ok(Ok(())) | Err(_) => error,
+    }
 }
 
 /// The crate keeps the system's words in the cause.

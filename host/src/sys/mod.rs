@@ -14,6 +14,7 @@ pub mod family;
 pub mod fork;
 pub mod host_name;
 pub mod leftovers;
+pub mod listener;
 pub mod memory_lock;
 pub mod redirect;
 #[cfg(windows)]

@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 /// Says that a test shows nothing here, and why: past the capture of what passed tests print.
 pub fn skipped(why: &str) {
     // The line may have begun. Who cannot be told has closed the stream.
-    writeln!(std::io::stderr(), "\nskipped: {why}").ok();
+    let line = format!("\nskipped: {why}\n");
+    std::io::stderr().write_all(line.as_bytes()).ok();
 }
 
 /// The folder of the workspace's manifest.

@@ -106,12 +106,27 @@ impl Group {
     }
 }
 
-/// All files that `path` may mean, by folder, in order.
+/// All files that `path` may mean, by folder, in order. Where backslashes are no separators the path is tried as it is,
+/// then as one of Windows: a descriptor that was written there means the same here.
 ///
 /// # Errors
 /// [`ResolveError::Expand`] and [`ResolveError::NoHome`].
 pub fn candidates(path: &str, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
     let expanded = expand(path, places.lookup).map_err(ResolveError::Expand)?;
+    if places.platform == Platform::Windows || !expanded.contains('\\') {
+        return by_folder(expanded, places);
+    }
+    let as_it_is = |folder: &PathBuf| Group {
+        folder: folder.clone(),
+        names: vec![expanded.clone()],
+        on_path: false,
+    };
+    let mut groups: Vec<Group> = places.folders.iter().map(as_it_is).collect();
+    groups.extend(by_folder(expanded.replace('\\', "/"), places)?);
+    Ok(groups)
+}
+
+fn by_folder(expanded: String, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
     let windows = places.platform == Platform::Windows;
     let separators: &[char] = if windows { &['/', '\\'] } else { &['/'] };
     let path = match expanded.strip_prefix('~') {

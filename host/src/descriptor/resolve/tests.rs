@@ -78,6 +78,12 @@ fn candidates_by_form() {
         ]
     );
     assert_eq!(tried("a/x.bat", Platform::Windows), ["/flow/a/x.bat"]);
+    assert_eq!(tried("a/X.EXE", Platform::Windows), ["/flow/a/X.EXE"]);
+    // Written on Windows; a file may also be called so.
+    let groups = candidates(r"..\a\x.py", &places(Platform::Linux)).expect("candidates");
+    let paths: Vec<_> = groups.iter().flat_map(Group::paths).collect();
+    let expected = [r"/flow/..\a\x.py", "/flow/../a/x.py"];
+    assert_eq!(paths, expected.map(PathBuf::from));
 }
 
 #[test]
@@ -183,6 +189,12 @@ fn what_is_found() {
             executable("FLOW/t/x"),
         ),
         ("path: t/x", &["t/libx.so"], Linux, plugin("FLOW/t/libx.so")),
+        (
+            r"path: .\t\x",
+            &["t/libx.so"],
+            Linux,
+            plugin("FLOW/./t/libx.so"),
+        ),
         (
             "path: t/plug, load: plugin",
             &["t/plug", "t/libplug.so"],

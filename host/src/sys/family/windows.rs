@@ -6,7 +6,7 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command};
 use std::ptr;
-use windows_sys::Win32::Foundation::WAIT_FAILED;
+use windows_sys::Win32::Foundation::{HANDLE, WAIT_FAILED};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -14,7 +14,7 @@ use windows_sys::Win32::System::JobObjects::{
     SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, GetProcessId, INFINITE, WaitForSingleObject,
+    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, GetProcessId, INFINITE, WaitForSingleObject,
 };
 
 #[derive(Debug)]
@@ -24,13 +24,19 @@ pub(super) struct Group {
     first: OwnedHandle,
 }
 
+// The toolhelp functions do the same with a list of all threads of the system.
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    fn NtResumeProcess(process: HANDLE) -> i32;
+}
+
+/// It begins when it is in its job.
 pub(super) fn prepare(command: &mut Command) {
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED);
 }
 
 impl Group {
-    /// What the child starts before it is in the job escapes it; that is a matter of microseconds, and a program takes
-    /// milliseconds to start.
+    /// The child has not begun, so that nothing that it starts escapes the job.
     pub fn of(child: &Child) -> io::Result<Self> {
         use std::os::windows::io::AsHandle;
         let first = child.as_handle().try_clone_to_owned()?;
@@ -52,6 +58,7 @@ impl Group {
                 size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
             ) != 0
                 && AssignProcessToJobObject(job.as_raw_handle(), first.as_raw_handle()) != 0
+                && NtResumeProcess(first.as_raw_handle()) >= 0
         };
         if done {
             Ok(Self { job, first })

@@ -20,6 +20,9 @@ use std::ptr::NonNull;
 pub struct Mapping {
     start: NonNull<u8>,
     len: usize,
+    /// Its maker's: the name by which the other end finds it goes with the last handle, whoever has it mapped.
+    #[cfg(windows)]
+    _section: Option<::std::os::windows::io::OwnedHandle>,
 }
 
 // SAFETY: mapped memory belongs to no thread; whoever writes through the pointer sees to it that nobody else does.

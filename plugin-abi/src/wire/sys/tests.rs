@@ -68,6 +68,24 @@ fn a_thread_that_reads_is_interrupted_and_may_still_write() {
 }
 
 #[test]
+fn what_comes_before_an_interruption_is_read() {
+    for _ in 0..200 {
+        let (here, there) = pair();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                there.write(b"x", None, Wait::Long).expect("room");
+                here.interrupt();
+            });
+            let mut handles = Handles::default();
+            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
+            assert_eq!(read.expect("a byte"), 1);
+            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
+            assert_eq!(read.expect("the end"), 0);
+        });
+    }
+}
+
+#[test]
 fn the_end_is_seen_after_what_was_written() {
     let (here, there) = pair();
     here.write(b"last", None, Wait::Long).expect("room");
@@ -101,6 +119,22 @@ fn both_ends_see_one_memory_also_after_one_has_let_go() {
     assert_eq!(written(&there, 70_000), 6);
     drop((object, here));
     assert_eq!(written(&there, 70_000), 6);
+}
+
+#[test]
+fn memory_is_found_as_long_as_its_maker_has_it_mapped() {
+    let (object, ours) = Object::new(4096, true).expect("memory");
+    let (here, there) = pair();
+    let name = object.name();
+    let sent = here.write(b"x", Some(&object), Wait::Long);
+    assert_eq!(sent.expect("room"), 1);
+    drop(object);
+    let mut handles = Handles::default();
+    let read = there.read(&mut [0; 8], &mut handles, Wait::Long);
+    assert_eq!(read.expect("a byte"), 1);
+    let theirs = handles.map(name, 4096, true).expect("mapped");
+    write(&ours, 7, 42);
+    assert_eq!(written(&theirs, 7), 42);
 }
 
 #[test]

@@ -227,12 +227,13 @@ impl Stream {
     /// # Errors
     /// `WouldBlock` as `wait` says; the system's.
     pub fn read(&self, room: &mut [u8], _: &mut Handles, wait: Wait) -> io::Result<usize> {
+        // Before the look at what has come: what comes before an interruption is read.
+        // SAFETY: an event of this value's.
+        let ended = unsafe { WaitForSingleObject(raw(&self.ended), 0) } == WAIT_OBJECT_0;
         let Some(available) = self.waiting()? else {
             return Ok(0);
         };
         if available == 0 {
-            // SAFETY: an event of this value's.
-            let ended = unsafe { WaitForSingleObject(raw(&self.ended), 0) } == WAIT_OBJECT_0;
             match wait {
                 _ if ended => return Ok(0),
                 Wait::Not => return Err(io::ErrorKind::WouldBlock.into()),

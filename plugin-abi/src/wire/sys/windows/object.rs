@@ -64,7 +64,7 @@ impl Handles {
         let name = section(name);
         // SAFETY: the name ends with a zero.
         let object = owned(unsafe { OpenFileMappingW(access, 0, name.as_ptr()) })?;
-        view(&object, len, access)
+        view(&object, len, access, None)
     }
 }
 
@@ -123,7 +123,8 @@ impl Object {
         if exists {
             return Err(io::Error::other("somebody else has this name"));
         }
-        let mapping = view(&section, len, FILE_MAP_READ | FILE_MAP_WRITE)?;
+        let also = section.try_clone()?;
+        let mapping = view(&section, len, FILE_MAP_READ | FILE_MAP_WRITE, Some(also))?;
         let object = Kind::Section {
             name,
             _section: section,
@@ -145,11 +146,20 @@ impl Object {
     }
 }
 
-fn view(section: &OwnedHandle, len: usize, access: u32) -> io::Result<Mapping> {
+fn view(
+    section: &OwnedHandle,
+    len: usize,
+    access: u32,
+    kept: Option<OwnedHandle>,
+) -> io::Result<Mapping> {
     // SAFETY: a new view at a place that the system chooses; it fails when the section is shorter.
     let start = unsafe { MapViewOfFile(raw(section), access, 0, 0, len) };
     match NonNull::new(start.Value.cast()) {
-        Some(start) => Ok(Mapping { start, len }),
+        Some(start) => Ok(Mapping {
+            start,
+            len,
+            _section: kept,
+        }),
         None => Err(io::Error::last_os_error()),
     }
 }
