@@ -4,7 +4,7 @@ use crate::harness::{HERE, LONG, ONE, Running, run, start, until};
 use host::client::{AskError, CONNECT_DEADLINE, Client};
 use host::control::{ClientReply, CoordinatorReply, Epoch, Hello, PROTOCOL, Reach, Role, Timing};
 use host::coordinator::{Coordinator, Options};
-use host::link::{Address, Call, CallError, Key, Link, MeetError, OpenError};
+use host::link::{Address, Call, CallError, Key, Link, MeetError, OpenError, Taker};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -147,7 +147,7 @@ fn a_taken_port_is_named_with_who_has_it() {
         });
         let error = second.await.unwrap_err();
         assert!(
-            matches!(&error, OpenError::PortTaken { by: Some(hello), .. } if hello.role == Role::Coordinator),
+            matches!(&error, OpenError::PortTaken { by: Taker::Dora(hello), .. } if hello.role == Role::Coordinator),
             "{error}"
         );
         coordinator.kill().await;
