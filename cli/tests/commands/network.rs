@@ -120,10 +120,21 @@ fn a_port_that_is_taken_is_named_with_the_way_to_another() {
     let place = Place::new();
     let run = place.dora(&["coordinator", "--port", &port.to_string()]);
     let expected = format!(
-        "error: port {port} of 127.0.0.1 is taken by another program; end that one, or choose another port: `--port N` \
-         chooses one, `--port 0` takes any that is free\n"
+        "error: port {port} of 127.0.0.1 is taken by another program{}; end that one, or choose another port: `--port N` \
+         chooses one, `--port 0` takes any that is free\n",
+        this_program()
     );
     assert_run(&place, &run, 1, "", &expected);
+}
+
+/// This test program as the command names it, where the system tells whose a port is.
+fn this_program() -> String {
+    if !cfg!(target_os = "linux") {
+        return String::new();
+    }
+    let number = std::process::id();
+    let name = std::fs::read_to_string(format!("/proc/{number}/comm")).expect("its name");
+    format!(", `{}` (process {number})", name.trim_end())
 }
 
 #[test]

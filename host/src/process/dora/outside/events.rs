@@ -24,8 +24,12 @@ pub struct Events {
 impl Events {
     /// Whether a message may come in.
     pub fn has_room(&self) -> bool {
-        self.queue.is_empty()
-            || (self.asking && self.queue.len() < BATCH && self.bytes < BATCH_BYTES)
+        self.queue.is_empty() || (self.asking && !self.is_full())
+    }
+
+    /// Whether a batch takes no more.
+    fn is_full(&self) -> bool {
+        self.queue.len() >= BATCH || self.bytes >= BATCH_BYTES
     }
 
     /// Whether another event may come in that is no message.
@@ -84,7 +88,8 @@ impl Events {
     /// is woken once it is all there.
     pub fn take(&mut self, most: usize) -> (Taken, bool) {
         let wake = std::mem::take(&mut self.seat_waits);
-        let fills = wake && !self.asking && !self.last;
+        // A full one goes as it is: the seat would find no room, and nobody would wake the node.
+        let fills = wake && !self.asking && !self.last && !self.is_full();
         if self.queue.is_empty() || fills {
             self.asking = !self.last;
             let last = self.last;
@@ -165,6 +170,16 @@ mod tests {
         events.push(event(1));
         assert!(events.flush());
         assert_eq!(taken(&mut events), (2, false, false));
+    }
+
+    #[test]
+    fn what_fills_a_batch_alone_goes_at_once() {
+        let mut events = Events::default();
+        events.push(event(0));
+        events.bytes = BATCH_BYTES;
+        events.seat_waits();
+        assert_eq!(taken(&mut events), (1, false, true));
+        assert!(events.has_room());
     }
 
     #[test]
