@@ -192,11 +192,11 @@ impl Child {
 
     fn start(launch: &Launch, mut command: Command, hooks: Hooks) -> io::Result<Self> {
         if !launch.cores.is_empty() {
-            affinity::pin_command(&mut command, &launch.cores)?;
+            affinity::pin_command(&mut command, &launch.cores).map_err(of_cores)?;
         }
         let family = Family::spawn(&mut command)?;
         if !launch.cores.is_empty() {
-            affinity::pin_process(family.id(), &launch.cores)?;
+            affinity::pin_process(family.id(), &launch.cores).map_err(of_cores)?;
         }
         let (stdin, stdout, stderr) = family.pipes();
         let shared = Arc::new(Shared {
@@ -329,6 +329,11 @@ fn wait(shared: &Shared, silence: &Receiver<()>) -> Exit {
         stderr_before,
         killed: shared.killed.load(Ordering::Relaxed),
     }
+}
+
+/// Names the key that the cores come from.
+fn of_cores(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cpu_affinity: {error}"))
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
