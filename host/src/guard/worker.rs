@@ -13,8 +13,8 @@ use std::time::Duration;
 
 /// How long killed processes may take to end.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long this process's own exit may take.
-const EXIT: Duration = Duration::from_millis(500);
+/// How long this process's own cleaning up and exit may take.
+const EXIT: Duration = Duration::from_secs(1);
 /// Between two looks for adopted children that have ended.
 const LOOK: Duration = Duration::from_secs(30);
 
@@ -88,14 +88,15 @@ fn request(signal: u8) {
 fn end_all() -> ! {
     family::start_no_more();
     descendants::kill_all(false, DEADLINE);
-    let mut cleanups = CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    for cleanup in cleanups.drain(..) {
-        cleanup();
-    }
+    // From here on nothing of ours need be waited for, and whatever hangs ends with the process.
     let watchdog = thread::Builder::new().spawn(|| {
         thread::sleep(EXIT);
         ending::vanish()
     });
+    let mut cleanups = CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    for cleanup in cleanups.drain(..) {
+        cleanup();
+    }
     match watchdog {
         Ok(_) => std::process::exit(1),
         Err(_) => ending::vanish(),

@@ -129,9 +129,8 @@ fn obey(mut control: Incoming, bench: &Bench, orders: &mpsc::Sender<Drive>) {
             }
         }
     }
-    // As above.
-    let _ = orders.blocking_send(Drive::End);
-    // A node that hangs must not outlive its daemon.
+    // One that has no room for it does not obey either. A node that hangs must not outlive its daemon.
+    let _ = orders.try_send(Drive::End);
     std::thread::sleep(ENDING);
     ending::vanish();
 }
