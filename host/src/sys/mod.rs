@@ -13,6 +13,8 @@ pub mod family;
 #[cfg(unix)]
 pub mod fork;
 pub mod host_name;
+#[cfg(windows)]
+mod job;
 pub mod leftovers;
 pub mod listener;
 pub mod memory_lock;

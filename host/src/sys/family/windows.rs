@@ -1,25 +1,19 @@
-//! A job object: it kills what is in it when its last handle is closed, also by the death of this process.
+//! A family is a job.
 
+use crate::sys::job::Job;
 use std::io;
-use std::mem::size_of;
-use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::io::{AsRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command};
-use std::ptr;
 use windows_sys::Win32::Foundation::{HANDLE, WAIT_FAILED};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
-use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
-    JOBOBJECT_EXTENDED_LIMIT_INFORMATION, JobObjectExtendedLimitInformation,
-    SetInformationJobObject, TerminateJobObject,
-};
 use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, GetProcessId, INFINITE, WaitForSingleObject,
 };
 
 #[derive(Debug)]
 pub(super) struct Group {
-    job: OwnedHandle,
+    job: Job,
     /// A second handle to the first process: the child's own is behind a lock.
     first: OwnedHandle,
 }
@@ -40,30 +34,14 @@ impl Group {
     pub fn of(child: &Child) -> io::Result<Self> {
         use std::os::windows::io::AsHandle;
         let first = child.as_handle().try_clone_to_owned()?;
-        // SAFETY: no attributes and no name.
-        let job = unsafe { CreateJobObjectW(ptr::null(), ptr::null()) };
-        if job.is_null() {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a new handle that nobody else owns.
-        let job = unsafe { OwnedHandle::from_raw_handle(job) };
-        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
-        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
-        // SAFETY: valid handles; the limits are borrowed for the call, with their own size.
-        let done = unsafe {
-            SetInformationJobObject(
-                job.as_raw_handle(),
-                JobObjectExtendedLimitInformation,
-                (&raw const limits).cast(),
-                size_of::<JOBOBJECT_EXTENDED_LIMIT_INFORMATION>() as u32,
-            ) != 0
-                && AssignProcessToJobObject(job.as_raw_handle(), first.as_raw_handle()) != 0
-                && NtResumeProcess(first.as_raw_handle()) >= 0
-        };
-        if done {
-            Ok(Self { job, first })
-        } else {
-            Err(io::Error::last_os_error())
+        let job = Job::new()?;
+        job.take(first.as_raw_handle())?;
+        // SAFETY: a valid handle.
+        match unsafe { NtResumeProcess(first.as_raw_handle()) } {
+            0.. => Ok(Self { job, first }),
+            status => Err(io::Error::other(format!(
+                "it does not begin (NTSTATUS {status:#010x})"
+            ))),
         }
     }
 
@@ -89,7 +67,6 @@ impl Group {
     }
 
     pub fn kill(&self) {
-        // SAFETY: a valid handle. The only failure is that nothing is left to end.
-        unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
+        self.job.kill();
     }
 }
