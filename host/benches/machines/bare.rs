@@ -1,8 +1,9 @@
 //! The other side: zenoh's publisher and subscriber, each in a process of its own, as routers that are linked directly,
 //! which is what daemons are, with zenoh's own settings for the rest.
 
+use crate::Way;
 use crate::child::{Part, when_input_ends};
-use crate::{Load, Outcome, Way};
+use crate::rounds::{Load, Outcome};
 use serde_json::json;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

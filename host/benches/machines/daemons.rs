@@ -1,7 +1,7 @@
 //! Our side: a coordinator and two daemons, and dataflows from one to the other.
 
 use crate::child::{Part, when_input_ends};
-use crate::{Load, Outcome};
+use crate::rounds::{Load, Outcome};
 use host::client::{Client, StartRequest};
 use host::control::Timing;
 use host::coordinator::{self, Coordinator};

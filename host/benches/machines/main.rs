@@ -14,8 +14,11 @@ mod child;
 mod daemons;
 #[path = "../shared/figures.rs"]
 mod figures;
+#[path = "../shared/rounds.rs"]
+mod rounds;
 mod table;
 
+use rounds::{Load, asked};
 use std::time::Duration;
 use table::Row;
 
@@ -60,41 +63,6 @@ pub enum Way {
     InPlace,
 }
 
-/// What is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// Size of a message, at least 8.
-    pub bytes: usize,
-    /// How many.
-    pub count: u64,
-    /// Time between two of them; zero for as fast as they go.
-    pub pace: Duration,
-}
-
-/// What arrived.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// How many messages.
-    pub received: u64,
-    /// How long it took from the first to the last.
-    pub took: Duration,
-    /// Nanoseconds that each message took, unless they came as fast as they go.
-    pub times: Vec<u64>,
-}
-
-impl Outcome {
-    /// From a reader's report: a number per line, how many messages, nanoseconds from the first to the last, then the
-    /// nanoseconds of each.
-    fn read(lines: impl Iterator<Item = impl AsRef<str>>) -> Option<Self> {
-        let mut numbers = lines.map(|line| line.as_ref().trim().parse::<u64>());
-        Some(Self {
-            received: numbers.next()?.ok()?,
-            took: Duration::from_nanos(numbers.next()?.ok()?),
-            times: numbers.collect::<Result<_, _>>().ok()?,
-        })
-    }
-}
-
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -108,10 +76,7 @@ fn main() {
 }
 
 fn bench(words: &[&str]) {
-    let mut words: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let given = words.iter().position(|word| word.parse::<usize>().is_ok());
-    let given = given.and_then(|at| words.remove(at).parse().ok());
-    let rounds: usize = given.unwrap_or(ROUNDS);
+    let (rounds, words) = asked(words, ROUNDS);
     let mut rows = latencies();
     rows.extend(throughputs());
     rows.retain(|row| words.iter().all(|word| row.name().contains(*word)));
@@ -133,12 +98,7 @@ fn bench(words: &[&str]) {
 fn latencies() -> Vec<Row> {
     let mut rows = Vec::new();
     for (bytes, pace) in SIZES {
-        let in_time = (ROUND.as_nanos() / pace.as_nanos()) as u64;
-        let load = Load {
-            bytes,
-            count: in_time.max(LEAST),
-            pace,
-        };
+        let load = Load::paced(bytes, pace, ROUND, LEAST);
         let mut ways = vec![Way::Daemons { waits: false }, Way::Tcp { waits: false }];
         if bytes >= SHARED_FROM {
             ways.extend([Way::Copied, Way::InPlace]);
@@ -151,11 +111,7 @@ fn latencies() -> Vec<Row> {
 fn throughputs() -> Vec<Row> {
     let mut rows = Vec::new();
     for (bytes, count) in FLOODS {
-        let load = Load {
-            bytes,
-            count,
-            pace: Duration::ZERO,
-        };
+        let load = Load::flood(bytes, count);
         for waits in [false, true] {
             // What is lost is a question of small messages.
             if waits || bytes == 8 {

@@ -1,42 +1,20 @@
 //! Rows of the table, and the table.
 
-use crate::figures::{median, percentile, size, thousands};
-use crate::{Load, Outcome, Way};
-
-/// First messages of a round that do not count: both sides make things when they are first needed.
-const WARM_UP: usize = 10;
+use crate::Way;
+use crate::figures::{size, thousands};
+use crate::rounds;
 
 /// One way of one load.
-pub struct Row {
-    pub way: Way,
-    pub load: Load,
-    /// What arrived in each round.
-    pub rounds: Vec<Outcome>,
-}
+pub type Row = rounds::Row<Way>;
 
 impl Row {
-    pub fn new(way: Way, load: Load) -> Self {
-        Self {
-            way,
-            load,
-            rounds: Vec::new(),
-        }
-    }
-
     pub fn name(&self) -> String {
         format!(
             "{}, {}, {}",
-            self.what(),
+            self.load.what(),
             size(self.load.bytes),
             self.side()
         )
-    }
-
-    fn what(&self) -> &'static str {
-        match self.is_flood() {
-            true => "throughput",
-            false => "latency",
-        }
     }
 
     fn side(&self) -> &'static str {
@@ -50,30 +28,15 @@ impl Row {
         }
     }
 
-    fn is_flood(&self) -> bool {
-        self.load.pace.is_zero()
-    }
-
     /// Whether this is ours for the same load as another row.
     fn is_ours_of(&self, other: &Self) -> bool {
         let waits = match other.way {
             Way::Tcp { waits } => waits,
-            Way::Copied => other.is_flood(),
+            Way::Copied => other.load.is_flood(),
             Way::InPlace => false,
             Way::Daemons { .. } => return false,
         };
-        self.way == Way::Daemons { waits }
-            && self.load.bytes == other.load.bytes
-            && self.is_flood() == other.is_flood()
-    }
-
-    /// What the rows are compared by, for each round: microseconds or messages per second.
-    fn figures(&self) -> impl Iterator<Item = f64> {
-        let of = |round: &Outcome| match self.is_flood() {
-            true => rate(round),
-            false => percentile(&counted(round), 50),
-        };
-        self.rounds.iter().map(of)
+        self.way == Way::Daemons { waits } && self.is_like(other)
     }
 
     fn lost(&self) -> String {
@@ -99,40 +62,14 @@ pub fn print(rows: &[Row]) {
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows.iter().filter(|row| !row.rounds.is_empty()) {
         let ours = rows.iter().find(|ours| ours.is_ours_of(row));
-        let figures = match row.is_flood() {
-            true => format!(" | | | {}", thousands(median(row.figures()))),
-            false => {
-                let mut times: Vec<_> = row.rounds.iter().flat_map(counted).collect();
-                times.sort_unstable();
-                let of = |percent| percentile(&times, percent);
-                let [p10, p50, p99] = [10, 50, 99].map(of);
-                format!("{p10:.1} | {p50:.1} | {p99:.1} | ")
-            }
-        };
         println!(
-            "| {} | {} | {} | {figures} | {} | {} |",
-            row.what(),
+            "| {} | {} | {} | {} | {} | {} |",
+            row.load.what(),
             size(row.load.bytes),
             row.side(),
+            row.cells(),
             row.lost(),
-            ours.map_or(String::new(), |ours| ratio(ours, row)),
+            ours.map_or(String::new(), |ours| ours.ratio(row)),
         );
     }
-}
-
-/// Ours by theirs: the median of the rounds, because a round that the machine has spoilt spoils both of its halves.
-fn ratio(ours: &Row, theirs: &Row) -> String {
-    let rounds = ours.figures().zip(theirs.figures());
-    format!("{:.2}", median(rounds.map(|(ours, theirs)| ours / theirs)))
-}
-
-/// Those of a round that count, sorted.
-fn counted(round: &Outcome) -> Vec<u64> {
-    let mut times: Vec<_> = round.times.iter().skip(WARM_UP).copied().collect();
-    times.sort_unstable();
-    times
-}
-
-fn rate(round: &Outcome) -> f64 {
-    round.received as f64 / round.took.as_secs_f64()
 }

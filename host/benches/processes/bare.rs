@@ -3,7 +3,7 @@
 //! Invariant: both ends move whole messages, with the system calls that this takes and no others. On Windows the socket is
 //! a pipe. Absent: our wire.
 
-use crate::{Load, Outcome};
+use crate::rounds::{Load, Outcome};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -31,7 +31,7 @@ pub fn run(load: Load) -> Outcome {
     let mut stdout = reader.stdout.take().expect("it is piped");
     stdout.read_to_string(&mut report).expect("a report");
     reader.wait().expect("it has ended");
-    Outcome::read(&report)
+    Outcome::read(report.lines()).unwrap_or_else(|| panic!("no report: {report}"))
 }
 
 fn send(socket: &mut impl Write, load: Load) {

@@ -1,6 +1,7 @@
 //! Our side: dataflows of a sender and a meter, of which at least one has a process of its own.
 
-use crate::{Load, Outcome, Place};
+use crate::Place;
+use crate::rounds::{Load, Outcome};
 use host::descriptor::Descriptor;
 use host::descriptor::resolve::Places;
 use host::ids::DataflowId;
@@ -72,7 +73,8 @@ impl Dataflows {
         assert_eq!(report.failures().count(), 0, "{report:?}");
         let report = std::fs::read_to_string(&file).expect("the meter's report");
         std::fs::remove_file(&file).expect("it is there");
-        let outcome = Outcome::read(&report);
+        let outcome =
+            Outcome::read(report.lines()).unwrap_or_else(|| panic!("no report: {report}"));
         assert_eq!(outcome.received, load.count, "messages were lost");
         outcome
     }

@@ -11,12 +11,15 @@ mod bare;
 mod dataflows;
 #[path = "../shared/figures.rs"]
 mod figures;
+#[path = "../shared/rounds.rs"]
+mod rounds;
 mod table;
 
 use host::hosted;
 use host::plugin::describe;
 use host::plugin::preflight::Isolation;
 use host::process::host_process;
+use rounds::{Load, asked};
 use std::path::Path;
 use std::time::Duration;
 use table::Row;
@@ -70,44 +73,6 @@ pub enum Way {
     },
 }
 
-/// What is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// Size of a message, at least 8.
-    pub bytes: usize,
-    /// How many.
-    pub count: u64,
-    /// Time between two of them; zero for as fast as they go.
-    pub pace: Duration,
-}
-
-/// What arrived.
-#[derive(Debug, Clone, Default)]
-pub struct Outcome {
-    /// How many messages.
-    pub received: u64,
-    /// How long it took from the first to the last.
-    pub took: Duration,
-    /// Nanoseconds that each message took, unless they came as fast as they go.
-    pub times: Vec<u64>,
-}
-
-impl Outcome {
-    /// From a reader's report: a number per line, how many messages, nanoseconds from the first to the last, then the
-    /// nanoseconds of each.
-    fn read(report: &str) -> Self {
-        let numbers: Result<Vec<u64>, _> = report.lines().map(str::parse).collect();
-        match numbers.as_deref() {
-            Ok([received, took, times @ ..]) => Self {
-                received: *received,
-                took: Duration::from_nanos(*took),
-                times: times.to_vec(),
-            },
-            _ => panic!("no report: {report}"),
-        }
-    }
-}
-
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -125,10 +90,7 @@ fn main() {
 }
 
 fn bench(words: &[&str]) {
-    let mut words: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let given = words.iter().position(|word| word.parse::<usize>().is_ok());
-    let given = given.and_then(|at| words.remove(at).parse().ok());
-    let rounds: usize = given.unwrap_or(ROUNDS);
+    let (rounds, words) = asked(words, ROUNDS);
     let mut rows = rows();
     rows.retain(|row| words.iter().all(|word| row.name().contains(*word)));
     let dataflows = dataflows::Dataflows::new();
@@ -162,19 +124,10 @@ fn rows() -> Vec<Row> {
     };
     let mut rows = Vec::new();
     for (bytes, pace) in SIZES {
-        let in_time = (ROUND.as_nanos() / pace.as_nanos()) as u64;
-        let load = Load {
-            bytes,
-            count: in_time.max(LEAST),
-            pace,
-        };
+        let load = Load::paced(bytes, pace, ROUND, LEAST);
         rows.extend(ways(bytes).map(|way| Row::new(way, load)));
     }
-    let load = Load {
-        bytes: 8,
-        count: FLOOD,
-        pace: Duration::ZERO,
-    };
+    let load = Load::flood(8, FLOOD);
     rows.extend(ways(8).map(|way| Row::new(way, load)));
     rows
 }
