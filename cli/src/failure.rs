@@ -4,6 +4,7 @@ use crate::terminal::{self, ERROR, FAINT};
 use eyre::Report;
 use host::descriptor::Problems;
 use host::guard::Death;
+use host::local;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -27,6 +28,24 @@ pub fn tell_death(death: &Death) {
     host::link::remove_orphaned_memory();
     // As above.
     let _ = writeln!(terminal::stderr(), "{ERROR}error{ERROR:#}: {death}");
+    // Else the next worker writes it.
+    if death.pause.is_none() {
+        report_crash(death);
+    }
+}
+
+/// Writes what is known of the node that has crashed the worker.
+fn report_crash(death: &Death) {
+    let out = death.crash.as_ref().and_then(|it| it.life.out.as_deref());
+    let (Some(report), Some(out)) = (local::report_of(death), out) else {
+        return;
+    };
+    let mut stderr = terminal::stderr();
+    // As above.
+    let _ = match report.write(out) {
+        Ok(path) => writeln!(stderr, "see {}", path.display()),
+        Err(error) => writeln!(stderr, "there is no report of the crash: {error}"),
+    };
 }
 
 fn write(out: &mut impl Write, error: &Report) -> io::Result<()> {

@@ -4,6 +4,17 @@
 //! itself is wrong; a reader that closes standard output ends the command quietly. Absent: anything that a test could
 //! want without a terminal.
 
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
 mod args;
 mod command;
 mod failure;
@@ -25,5 +36,7 @@ fn main() -> ExitCode {
     if let Some(worker) = worker {
         worker.leave();
     }
+    // The network's session may not have ended yet, and would leave what it has made.
+    host::sys::leftovers::let_go();
     code
 }

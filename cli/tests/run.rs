@@ -1,6 +1,6 @@
 //! `dora run`, `validate`, `graph` and `schema` as a user types them.
 
-use host_testing::{Run, fresh_dir, plugins, run};
+use host_testing::{Folder, Run, fresh_dir, plugins, run};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn dora(folder: &Path, args: &[&str]) -> Run {
 }
 
 /// A fresh folder with a descriptor of this text.
-fn with_descriptor(text: &str) -> tempfile::TempDir {
+fn with_descriptor(text: &str) -> Folder {
     let folder = fresh_dir();
     std::fs::write(folder.path().join("dataflow.yml"), text).expect("written");
     folder

@@ -39,11 +39,7 @@ fn candidates(path: &Path) -> Vec<PathBuf> {
         lookup: &|_| None,
     };
     // The shell has replaced variables already: what it left is part of the name. So is a leading `~`.
-    let name = name.replace('$', "$$");
-    let name = match name.strip_prefix('~') {
-        Some(_) => format!("./{name}"),
-        None => name,
-    };
+    let name = resolve::literally(name);
     let groups = resolve::candidates(&name, &places).unwrap_or_default();
     let mut tried: Vec<PathBuf> = groups.iter().flat_map(resolve::Group::paths).collect();
     if tried.is_empty() {

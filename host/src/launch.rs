@@ -4,7 +4,7 @@
 //! Invariant: every problem of the descriptor is found before any node is made, and all of them at once; no plugin of
 //! another process is loaded here. Absent: running (`engine`), other machines, how processes are started (`process`).
 
-use crate::descriptor::resolve::{Places, Program};
+use crate::descriptor::resolve::{Places, Program, shown};
 use crate::descriptor::{Descriptor, Node, NodePath, Problem, Problems, ProcessPlace, Severity};
 use crate::engine::{Chosen, ChosenCode, Plan, RemoteInputs};
 use crate::ids::NodeId;
@@ -12,6 +12,7 @@ use crate::plugin::info::{KindInfo, PluginInfo};
 use crate::plugin::preflight::{self, FileKind};
 use crate::plugin::{Loader, Plugin};
 use crate::process::{Launcher, OutsideNodes, Placed, ReadElsewhere, Runs};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,7 +115,7 @@ pub fn prepare_share(
             descriptor,
             programs: &checked.programs,
             kinds: &checked.kinds,
-            folders: &places.folders,
+            places,
             read_elsewhere: elsewhere.reads,
         };
         match launcher.place(&outside) {
@@ -170,6 +171,8 @@ pub fn check(
     usual: &ProcessPlace,
     mut describe: impl FnMut(&Path, &Runs) -> Result<PluginInfo, String>,
 ) -> Result<Checked, Problems> {
+    let files = Files::default();
+    let is_plugin = |path: &Path| files.look(path) == What::Plugin;
     let (resolved, mut problems) = descriptor.resolve(places, &is_plugin);
     problems.append(descriptor.warnings.clone());
     let mut asked: BTreeMap<(PathBuf, bool), Result<PluginInfo, String>> = BTreeMap::new();
@@ -180,7 +183,7 @@ pub fn check(
         let Some(program) = resolved.get(&node.id) else {
             continue;
         };
-        let program = placed(node, program, usual);
+        let program = placed(node, program, usual, &files);
         if let Some(file) = program.file.as_ref().filter(|_| program.runs.declares()) {
             let key = (file.clone(), program.runs == Runs::Here);
             match asked
@@ -190,7 +193,7 @@ pub fn check(
                 Ok(info) => {
                     infos.insert(node.id.clone(), info.clone());
                 }
-                Err(why) => problems.push(problem(node, format!("`{}`: {why}", file.display()))),
+                Err(why) => problems.push(problem(node, format!("{}: {why}", shown(file)))),
             }
         }
         programs.insert(node.id.clone(), program);
@@ -221,7 +224,7 @@ pub fn check(
     }
 }
 
-fn placed(node: &Node, program: &Program, usual: &ProcessPlace) -> Placed {
+fn placed(node: &Node, program: &Program, usual: &ProcessPlace, files: &Files) -> Placed {
     let (file, runs) = match program {
         Program::Plugin(file) => {
             let place = node.process.as_ref().map_or(usual, |place| &place.value);
@@ -232,9 +235,9 @@ fn placed(node: &Node, program: &Program, usual: &ProcessPlace) -> Placed {
             };
             (Some(file.clone()), runs)
         }
-        Program::Executable(file) => match preflight::read_file(file).map(|report| report.kind) {
-            Ok(FileKind::NodeExecutable { .. }) => (Some(file.clone()), Runs::Executable),
-            _ => (Some(file.clone()), Runs::Foreign),
+        Program::Executable(file) => match files.look(file) {
+            What::NodeExecutable => (Some(file.clone()), Runs::Executable),
+            What::Plugin | What::Other => (Some(file.clone()), Runs::Foreign),
         },
         Program::Dynamic => (None, Runs::Dynamic),
     };
@@ -254,10 +257,32 @@ fn problem(node: &Node, text: String) -> Problem {
     }
 }
 
-/// Whether a file is a plugin by its content.
-fn is_plugin(path: &Path) -> bool {
-    match preflight::read_file(path) {
-        Ok(report) => matches!(report.kind, FileKind::Plugin { .. }),
-        Err(_) => false,
+/// What the files of a descriptor are, by their content: each is looked into once, however many nodes it runs.
+#[derive(Default)]
+struct Files(RefCell<BTreeMap<PathBuf, What>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Plugin,
+    NodeExecutable,
+    Other,
+}
+
+impl Files {
+    fn look(&self, path: &Path) -> What {
+        let known = self.0.borrow().get(path).copied();
+        known.unwrap_or_else(|| {
+            let what = what(path);
+            self.0.borrow_mut().insert(path.to_owned(), what);
+            what
+        })
+    }
+}
+
+fn what(path: &Path) -> What {
+    match preflight::read_file(path).map(|report| report.kind) {
+        Ok(FileKind::Plugin { .. }) => What::Plugin,
+        Ok(FileKind::NodeExecutable { .. }) => What::NodeExecutable,
+        Ok(_) | Err(_) => What::Other,
     }
 }

@@ -3,7 +3,12 @@
 #![deny(unsafe_code)]
 #![cfg_attr(
     not(test),
-    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
 )]
 
 pub mod build;
@@ -21,6 +26,7 @@ pub mod launch;
 pub mod link;
 pub mod local;
 pub mod logs;
+mod lookout;
 #[allow(unsafe_code)]
 pub mod plugin;
 pub mod process;

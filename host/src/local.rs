@@ -3,19 +3,22 @@
 //! Invariant: every line of the nodes, of their libraries and of the engine goes to the one hub. Absent: the command
 //! line, and other machines' nodes (`daemon`).
 
-mod watch;
+mod called;
+mod died;
 
 use crate::descriptor::{Descriptor, LogLevel, Node, Source};
 use crate::engine::{
-    Calls, Command, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError,
+    Calls, Command, Crash, Dataflow, EngineLog, LogInput, LogOutput, Plan, Report, StartError,
 };
 use crate::ids::{DataflowId, MachineId, NodeId};
-use crate::logs::{Level, Limit, LogHub, Origin, Record, Rotation, Selection};
+use crate::logs::{CrashReport, Level, Limit, LogHub, Origin, Record, Rotation, Selection};
 use crate::plugin::preflight::Isolation;
 use crate::plugin::{self, Loader, LoaderOptions};
 use crate::process::dora::outside::Say;
 use crate::process::processes::Processes;
 use crate::process::{LaunchOptions, Launcher};
+use called::Called;
+pub use died::{pointing, report_of};
 use plugin_abi::hosting::LogLine;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -23,7 +26,6 @@ use std::sync::atomic::AtomicU32;
 use std::time::SystemTime;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
-use watch::Watched;
 
 /// The loader of this process's plugins; the lines of their libraries go to the hub.
 pub fn loader(hub: &LogHub) -> Loader {
@@ -87,7 +89,7 @@ pub(crate) struct DataflowLog {
     hub: LogHub,
     id: DataflowId,
     machine: Option<MachineId>,
-    watched: Arc<Watched>,
+    called: Arc<Called>,
 }
 
 /// Log lines on their way to the nodes that read them; dropping it ends that.
@@ -105,11 +107,11 @@ impl DataflowLog {
             hub,
             id,
             machine,
-            watched: Arc::new(Watched::start(&[], Box::new(|_, _| {}))),
+            called: Arc::new(Called::start(&[], Box::new(|_, _| {}))),
         };
         let says = log.clone();
         let say = move |node: &NodeId, text: &str| says.say(Level::Warn, Some(node), text);
-        log.watched = Arc::new(Watched::start(nodes, Box::new(say)));
+        log.called = Arc::new(Called::start(nodes, Box::new(say)));
         log
     }
 
@@ -221,8 +223,30 @@ impl EngineLog for DataflowLog {
         self.say(Level::from_number(level), node, text);
     }
 
+    fn hosts(&self, node: &NodeId, inputs: &[String], code: &str) {
+        self.called.hosts(self.id, node, inputs, code);
+    }
+
+    fn crashed(&self, node: &NodeId, crash: Crash) -> Option<String> {
+        let report = CrashReport {
+            dataflow: self.id.uuid(),
+            node: node.to_string(),
+            machine: self.machine.as_ref().map(ToString::to_string),
+            time: SystemTime::now(),
+            how: crash.how,
+            code: match self.called.code(node) {
+                Some(code) => code.to_owned(),
+                None => crash.code,
+            },
+            message: crash.message.map(|message| message.to_string()),
+            trace: crash.trace,
+        };
+        let path = self.hub.report(report)?;
+        Some(format!("see {}", path.display()))
+    }
+
     fn calls(&self, node: &NodeId) -> Option<Arc<dyn Calls>> {
-        self.watched.of(node)
+        self.called.of(node)
     }
 
     fn level(&self, node: &NodeId) -> Arc<AtomicU32> {

@@ -11,6 +11,7 @@ use crate::wire::channel::{Channel, Side};
 use crate::wire::frame::{Create, FromNode, Line, is_greeting};
 use crate::wire::memory::Pool;
 use crate::wire::node::{ServeError, serve};
+use crate::wire::stack;
 use crate::wire::sys::Stream;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -66,6 +67,7 @@ pub fn main(record: &'static Record, kinds: &[fn() -> ffi::Kind]) -> ExitCode {
 
 /// Runs the node that the daemon wants.
 fn run(record: &Record, kinds: &[KindTable], stream: Stream) -> ExitCode {
+    stack::answer();
     let (channel, incoming) = Channel::new(stream, Side::Node, Pool::default());
     // Until the daemon says otherwise.
     let level = Arc::new(AtomicU32::new(3));

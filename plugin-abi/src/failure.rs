@@ -1,9 +1,11 @@
 //! How a node's errors and panics become text for the host.
 //!
-//! Invariant: no panic leaves a function of the contract, and none loses its text or its place. Absent: what the
-//! host does about it.
+//! Invariant: no panic leaves a function of the contract, and none loses its text, its place or its frames. Absent: what
+//! the host does about it.
 
-use crate::ffi::{self, ErrorReport, Host, Status, Str};
+use crate::ffi::{self, ErrorReport, Host, Status, Str, TracedReport};
+use crate::frames::Stack;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
@@ -16,6 +18,8 @@ pub(crate) struct Failure {
     pub(crate) text: String,
     pub(crate) file: String,
     pub(crate) line: u32,
+    /// Of a panic, each frame on a line of its own.
+    pub(crate) frames: String,
 }
 
 /// Causes that are followed: an error may name itself as its cause.
@@ -39,27 +43,70 @@ impl Failure {
             text: lines.join("\n"),
             file: String::new(),
             line: 0,
+            frames: String::new(),
+        }
+    }
+}
+
+/// A panic that the hook has seen, before the stack that it came from is gone.
+struct Seen {
+    text: String,
+    file: String,
+    line: u32,
+    stack: Stack,
+    /// With names, if the user asks for those as of any Rust program: `RUST_BACKTRACE`.
+    named: Backtrace,
+}
+
+impl Seen {
+    fn new(info: &PanicHookInfo<'_>) -> Self {
+        let (file, line) = info.location().map_or((String::new(), 0), |place| {
+            (place.file().to_owned(), place.line())
+        });
+        Self {
+            text: panic_text(info.payload()),
+            file,
+            line,
+            stack: Stack::here(),
+            named: Backtrace::capture(),
+        }
+    }
+
+    /// Looks up what the frames are, which may take long: the node may have caught the panic itself.
+    fn into_failure(self) -> Failure {
+        Failure {
+            kind: ffi::REPORT_PANIC,
+            text: self.text,
+            file: self.file,
+            line: self.line,
+            frames: match self.named.status() {
+                BacktraceStatus::Captured => self.named.to_string(),
+                _ => self.stack.lines().join("\n"),
+            },
         }
     }
 }
 
 /// Gives a failure to the host.
 pub(crate) fn report(host: *const Host, failure: &Failure) {
-    let report = ErrorReport {
-        size: size_of::<ErrorReport>() as u32,
-        kind: failure.kind,
-        text: Str::from(failure.text.as_str()),
-        file: Str::from(failure.file.as_str()),
-        line: failure.line,
-        reserved: 0,
+    let traced = TracedReport {
+        report: ErrorReport {
+            size: size_of::<TracedReport>() as u32,
+            kind: failure.kind,
+            text: Str::from(failure.text.as_str()),
+            file: Str::from(failure.file.as_str()),
+            line: failure.line,
+            reserved: 0,
+        },
+        frames: Str::from(failure.frames.as_str()),
     };
-    // SAFETY: the caller holds the table; the report is borrowed for the call.
-    unsafe { ((*host).report_error)(host, &raw const report) }
+    // SAFETY: the caller holds the table; the report is borrowed for the call, and all of it may be read through this.
+    unsafe { ((*host).report_error)(host, (&raw const traced).cast()) }
 }
 
 thread_local! {
     static CAUGHT: Cell<u32> = const { Cell::new(0) };
-    static LAST: RefCell<Option<Failure>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<Seen>> = const { RefCell::new(None) };
 }
 
 /// Runs one callback. A panic becomes a [`Failure`] with its place.
@@ -80,12 +127,16 @@ pub(crate) fn guarded<T>(
         std::mem::forget(payload);
         // Another one is an earlier panic that the callback caught itself before it resumed this one.
         let seen = LAST.take().filter(|last| last.text == text);
-        Err(seen.unwrap_or_else(|| Failure {
-            kind: ffi::REPORT_PANIC,
-            text,
-            file: String::new(),
-            line: 0,
-        }))
+        Err(seen.map_or_else(
+            || Failure {
+                kind: ffi::REPORT_PANIC,
+                text,
+                file: String::new(),
+                line: 0,
+                frames: String::new(),
+            },
+            Seen::into_failure,
+        ))
     })
 }
 
@@ -114,26 +165,14 @@ fn install_hook() {
     INSTALLED.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let failure = from_panic(info);
+            let seen = Seen::new(info);
             if CAUGHT.get() > 0 {
-                LAST.set(Some(failure));
-            } else if !crate::log::panic_on_own_thread(&failure) {
+                LAST.set(Some(seen));
+            } else if !crate::log::panic_on_own_thread(&seen.into_failure()) {
                 previous(info);
             }
         }));
     });
-}
-
-fn from_panic(info: &PanicHookInfo<'_>) -> Failure {
-    let (file, line) = info.location().map_or((String::new(), 0), |place| {
-        (place.file().to_owned(), place.line())
-    });
-    Failure {
-        kind: ffi::REPORT_PANIC,
-        text: panic_text(info.payload()),
-        file,
-        line,
-    }
 }
 
 fn panic_text(payload: &(dyn std::any::Any + Send)) -> String {

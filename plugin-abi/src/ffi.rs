@@ -238,6 +238,16 @@ pub struct ErrorReport {
     pub reserved: u32,
 }
 
+/// An [`ErrorReport`] that says where its thread was, for hosts that read so far: `report.size` is that of all of it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct TracedReport {
+    /// What every host reads.
+    pub report: ErrorReport,
+    /// The frames of a panic, the innermost first, each on a line of its own.
+    pub frames: Str,
+}
+
 /// What the host knows of one loaded library. Lives until the process ends.
 #[repr(C)]
 #[derive(Debug, StableAbi)]

@@ -40,7 +40,7 @@
 //!
 //! The rest is the contract itself: [`ffi`] (the C types; `include/dora_plugin.h` is their C form), [`handshake`]
 //! (the record in the file), [`layout`] (the deep check), [`message`], [`meta`] and [`types`] (data), [`hosting`] (the
-//! host's side). With the feature `executable` a node also runs in a process of its own: [`executable`](crate::executable!),
+//! host's side), [`frames`] (where a thread is). With the feature `executable` a node also runs in a process of its own: [`executable`](crate::executable!),
 //! `wire` (to the daemon), `codec` (messages as bytes). Invariant: this crate depends on no other of the workspace. Absent: loading, threads, queues.
 
 #[cfg(feature = "executable")]
@@ -50,6 +50,7 @@ pub mod executable;
 pub mod export;
 mod failure;
 pub mod ffi;
+pub mod frames;
 pub mod handshake;
 pub mod hosting;
 pub mod layout;

@@ -372,9 +372,7 @@ fn failure_of(recorder: &Recorder, status: Status) -> NodeFailure {
         .take()
         .unwrap_or_else(|| NodeFailure {
             panicked: status == ffi::ERR_PANICKED,
-            text: status_text(status).to_owned(),
-            causes: Vec::new(),
-            place: None,
+            ..NodeFailure::new(status_text(status))
         })
 }
 

@@ -4,6 +4,7 @@ use crate::args::LogArgs;
 use crate::terminal::say;
 use anstream::{AutoStream, ColorChoice};
 use eyre::{Result, WrapErr};
+use host::guard::{self, Life};
 use host::ids::MachineId;
 use host::logs::{
     Bridge, Console, Filter, Format, Layout, Limit, LogHub, OutRequest, Settings, Times, choose,
@@ -15,9 +16,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-/// Starts the log of a process that runs nodes.
+/// Starts the log of a process that runs nodes, of which the guard learns where its files are.
 pub fn start(args: &LogArgs) -> Result<LogHub> {
     let out = out_folder(args)?;
+    guard::tell_life(&Life {
+        who: "`dora run`".into(),
+        out: out.clone(),
+        ..Life::default()
+    });
     installed(LogHub::start(Settings {
         filter: filter(args)?,
         console: console(args.log_format, false),

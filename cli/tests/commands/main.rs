@@ -16,12 +16,11 @@ mod new;
 mod plugin;
 mod usage;
 
-use host_testing::{Run, fresh_dir, run};
+use host_testing::{Folder, Run, fresh_dir, run};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// A plugin of this system, for `bytes`.
 #[cfg(not(windows))]
@@ -37,7 +36,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A folder of the test's own, and `dora` in it.
 struct Place {
-    folder: TempDir,
+    folder: Folder,
     env: Vec<(&'static str, String)>,
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: nothing that was started here outlives the value, and nothing that runs elsewhere on the machine is met.
 //! Absent: what the tests are about.
 
-use host_testing::{Background, Run, fresh_dir, plugins, run};
+use host_testing::{Background, Folder, Left, Run, fresh_dir, plugins, run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -12,14 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// How long anything may take on a busy machine. What hangs is told by it; what is slow is not.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The processes of one test. Each daemon has a folder of its own, named like its machine.
 pub struct Cluster {
-    // Before the folder: what runs in it ends first.
     daemons: BTreeMap<String, Background>,
     coordinator: Option<Background>,
     /// Where the coordinator listens, if not on loopback.
@@ -29,7 +27,7 @@ pub struct Cluster {
     prefixes: BTreeMap<String, Vec<String>>,
     /// What is in the environment of everything beside what is always there.
     variables: BTreeMap<String, OsString>,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Cluster {
@@ -54,20 +52,18 @@ impl Cluster {
     /// begun with these words.
     #[cfg(target_os = "linux")]
     pub fn elsewhere(host: &str, prefixes: BTreeMap<String, Vec<String>>) -> Self {
-        Self {
-            host: Some(host.to_owned()),
-            prefixes,
-            ..Self::without_coordinator()
-        }
+        let mut cluster = Self::without_coordinator();
+        cluster.host = Some(host.to_owned());
+        cluster.prefixes = prefixes;
+        cluster
     }
 
     /// Nothing runs. The port is one that nobody has, and that the system gives to nobody who asks for any: a
     /// coordinator can be started on it later, or again.
     pub fn without_coordinator() -> Self {
-        Self {
-            port: lasting_port(),
-            ..Self::empty()
-        }
+        let mut cluster = Self::empty();
+        cluster.port = lasting_port();
+        cluster
     }
 
     /// A coordinator on any free port, and daemons of these machines that are connected to it.
@@ -89,6 +85,11 @@ impl Cluster {
             self.connected(machine);
         }
         self
+    }
+
+    /// Says that the test leaves something behind on purpose; see [`Folder::may_leave`].
+    pub fn may_leave(&self, what: Left, why: &'static str) {
+        self.folder.may_leave(what, why);
     }
 
     /// The folder of the test.
@@ -115,6 +116,14 @@ impl Cluster {
     /// Sets a variable of what is started from now on, and of all that this starts.
     pub fn set(&mut self, variable: &str, value: impl Into<OsString>) {
         self.variables.insert(variable.to_owned(), value.into());
+    }
+
+    /// Begins the commands of a folder, which is made, with these words from now on.
+    #[cfg(unix)]
+    pub fn begin(&mut self, folder: &str, words: &[&str]) {
+        std::fs::create_dir_all(self.path().join(folder)).expect("a folder");
+        let words = words.iter().map(|word| (*word).to_owned()).collect();
+        self.prefixes.insert(folder.to_owned(), words);
     }
 
     /// Writes a file into the folder that commands run in.
@@ -260,6 +269,21 @@ impl Cluster {
     }
 }
 
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Their nodes may hang, so daemons are killed. Their workers then take away processes and shared memory. A
+        // coordinator has none.
+        if !self.daemons.is_empty() {
+            let why = "its daemon was killed while it wrote it";
+            self.folder.may_leave(Left::Files, why);
+        }
+        self.daemons.clear();
+        if let Some(coordinator) = self.coordinator.take() {
+            coordinator.finish();
+        }
+    }
+}
+
 /// The object of a dataflow in what `dora list` prints.
 pub fn find<'a>(list: &'a Value, dataflow: &str) -> Option<&'a Value> {
     let mut list = list.as_array().expect("an array").iter();
@@ -276,7 +300,7 @@ impl std::fmt::Display for Cluster {
 }
 
 /// Ports below those that systems give out by themselves, so that nobody gets one while a coordinator is away.
-fn lasting_port() -> u16 {
+pub fn lasting_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Other processes of tests begin elsewhere.
     let begin = u16::try_from(std::process::id() % 10_000).unwrap_or_default();

@@ -6,16 +6,13 @@
 
 mod background;
 mod closed;
+#[allow(dead_code)] // Part of what it can do is for other programs of tests.
 mod cluster;
 mod coordinators;
 mod daemons;
 mod data;
 mod examples;
-#[cfg(unix)]
-mod failures;
 mod logs;
-#[cfg(target_os = "linux")]
-mod networks;
 mod processes;
 mod start_errors;
 mod starts;

@@ -128,6 +128,36 @@ fn with_variable(variable: &str) -> Vec<u32> {
     found.collect()
 }
 
+/// Also when the command names the descriptor from elsewhere, and there is such a folder where the daemon was started.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_node_works_where_its_descriptor_says_wherever_its_daemon_was_started() {
+    let cluster = Cluster::new(&["A"]);
+    for there in ["A/sub/work", "here/sub/work"] {
+        std::fs::create_dir_all(cluster.path().join(there)).expect("a folder");
+    }
+    for (deploy, folder) in [
+        ("", "sub"),
+        ("deploy: {working_dir: work}\n", "sub/work"),
+        ("deploy: {working_dir: ../sub/work}\n", "sub/work"),
+    ] {
+        let mark = format!("{}-{deploy:?}", cluster.path().display());
+        let keys = format!("process: own\n    env: {{OF_TEST: '{mark}'}}");
+        let text = format!("{deploy}nodes:\n{}", source(1_000_000, &keys));
+        cluster.write("sub/works.yml", text);
+        cluster
+            .dora(&["start", "--detach", "sub/works.yml"])
+            .success();
+        let processes = with_variable(&format!("OF_TEST={mark}"));
+        let [process] = processes[..] else {
+            panic!("{deploy}: {processes:?}");
+        };
+        let works = std::fs::canonicalize(format!("/proc/{process}/cwd")).expect("a folder");
+        let wanted = cluster.here().join(folder);
+        assert_eq!(works, wanted.canonicalize().expect("a folder"), "{deploy}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_host_process_that_is_killed_is_told_to_who_is_attached() {

@@ -3,11 +3,10 @@
 
 use crate::DEADLINE;
 use crate::place::Place;
-use host_testing::{Background, Run, fixtures, fresh_dir, wait_until};
+use host_testing::{Background, Folder, Run, fixtures, fresh_dir, wait_until};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// How long what was killed may take to be gone once the command has ended.
 const GONE: Duration = Duration::from_secs(20);
@@ -33,6 +32,8 @@ pub struct Dataflow<'a> {
     pub reader: Option<(&'a str, &'a str)>,
     /// More arguments of `dora run`.
     pub args: &'a [&'a str],
+    /// `RUST_BACKTRACE` of all its processes.
+    pub backtrace: &'a str,
 }
 
 impl<'a> Dataflow<'a> {
@@ -48,11 +49,12 @@ impl<'a> Dataflow<'a> {
             tick: 2,
             reader: None,
             args: &[],
+            backtrace: "0",
         }
     }
 
     /// The descriptor; `mark` is in the environment of the node in the middle.
-    fn text(&self, mark: &str) -> String {
+    pub fn text(&self, mark: &str) -> String {
         let flow = fixtures::path("flow").display().to_string();
         let plugin = |id: &str, kind: &str, config: &str, keys: &str| {
             format!(
@@ -101,7 +103,9 @@ impl<'a> Dataflow<'a> {
 
     /// Starts it.
     pub fn start(&self) -> Running {
-        Running::of(|mark| self.text(mark), self.args)
+        let folder = fresh_dir();
+        let text = self.text(&mark(folder.path()));
+        Running::begin(folder, "", &text, self.args, self.backtrace)
     }
 
     /// Runs it to its end.
@@ -113,12 +117,14 @@ impl<'a> Dataflow<'a> {
 /// A `dora run` that runs, in a folder of its own.
 pub struct Running {
     program: Background,
-    folder: TempDir,
+    folder: Folder,
 }
 
 /// As [`Running`], after its end.
 pub struct Ended {
     run: Run,
+    /// With what it has written.
+    _folder: Folder,
 }
 
 impl Running {
@@ -130,15 +136,25 @@ impl Running {
     }
 
     /// As [`Running::of`], in a folder with files of the test's.
-    pub fn in_folder(folder: TempDir, text: &str, args: &[&str]) -> Self {
-        std::fs::write(folder.path().join("dataflow.yml"), text).expect("written");
+    pub fn in_folder(folder: Folder, text: &str, args: &[&str]) -> Self {
+        Self::begin(folder, "", text, args, "0")
+    }
+
+    /// As [`Running::in_folder`], with the descriptor in a folder below.
+    pub fn below(folder: Folder, below: &str, text: &str, args: &[&str]) -> Self {
+        Self::begin(folder, below, text, args, "0")
+    }
+
+    fn begin(folder: Folder, below: &str, text: &str, args: &[&str], backtrace: &str) -> Self {
+        let place = folder.path().join(below);
+        std::fs::write(place.join("dataflow.yml"), text).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_dora"));
         command
-            .current_dir(folder.path())
+            .current_dir(place)
             .args(["run", "dataflow.yml"])
             .args(args)
             .env("DORA_CACHE_DIR", folder.path().join("cache"))
-            .env("RUST_BACKTRACE", "0")
+            .env("RUST_BACKTRACE", backtrace)
             .env("OF_TEST", mark(folder.path()))
             .env_remove("DORA_OUT_DIR")
             .env_remove("VIRTUAL_ENV");
@@ -176,6 +192,17 @@ impl Running {
         self.program.children()
     }
 
+    /// Its processes and those of its nodes.
+    #[cfg(target_os = "linux")]
+    pub fn all(&self) -> Vec<u32> {
+        with_variable("OF_TEST", &mark(self.folder.path()))
+    }
+
+    /// Whether the command has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.program.ended().is_some()
+    }
+
     /// Asks it to end, as Ctrl-C does, which is ignored where a shell has started the tests in the background.
     #[cfg(unix)]
     pub fn stop(&self) {
@@ -190,15 +217,12 @@ impl Running {
 
     /// Waits for its end, and that nothing is left of it.
     pub fn end(mut self) -> Ended {
-        wait_until("the end of the dataflow", DEADLINE, || {
-            self.program.ended().is_some()
-        });
+        wait_until("the end of the dataflow", DEADLINE, || self.is_over());
         #[cfg(target_os = "linux")]
-        wait_until("no process is left", GONE, || {
-            with_variable("OF_TEST", &mark(self.folder.path())).is_empty()
-        });
+        wait_until("no process is left", GONE, || self.all().is_empty());
         Ended {
             run: self.program.end(DEADLINE),
+            _folder: self.folder,
         }
     }
 }
@@ -274,7 +298,7 @@ fn mark(folder: &Path) -> String {
 
 /// The processes in whose environment this variable is. One that has ended has none.
 #[cfg(target_os = "linux")]
-fn with_variable(name: &str, value: &str) -> Vec<u32> {
+pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
     let wanted = format!("{name}={value}");
     let processes = std::fs::read_dir("/proc").expect("the processes");
     let found = processes.filter_map(|entry| {

@@ -1,5 +1,5 @@
-//! How nodes end, wherever they run: when their inputs do, when they are told to, and when they fail; and how they begin
-//! again.
+//! How nodes end, wherever they run: when their inputs do, when they are told to; and how they begin again. How they fail
+//! is in `../faults`.
 
 use crate::dataflow::{Dataflow, Running};
 use crate::place::{ALL, Place, each, python};
@@ -34,80 +34,6 @@ fn a_stop_ends_all_nodes_well() {
             .row("source", "stopped")
             .row("subject", "stopped")
             .row("checker", "stopped");
-    });
-}
-
-/// A way to fail, and what is said of it: of a kind of the plugin, and of a node of dora.
-struct Failure {
-    how: &'static str,
-    plugin: &'static str,
-    dora: Option<[&'static str; 2]>,
-}
-
-const FAILURES: [Failure; 5] = [
-    Failure {
-        how: "error",
-        plugin: "error: node `subject` failed: no picture: the lens is covered",
-        dora: Some([
-            "error: node `subject` failed: its process ended with exit code 1",
-            "RuntimeError: no picture",
-        ]),
-    },
-    Failure {
-        how: "panic",
-        plugin: "no picture at message 3",
-        dora: None,
-    },
-    Failure {
-        how: "reported",
-        plugin: "error: node `subject` failed: no picture: the lens is covered",
-        dora: None,
-    },
-    Failure {
-        how: "create",
-        plugin: "no picture: the lens is covered",
-        dora: Some([
-            "exited before initializing dora",
-            "RuntimeError: no picture",
-        ]),
-    },
-    Failure {
-        how: "code",
-        plugin: "",
-        dora: Some([
-            "its process ended with exit code 3",
-            "error: node `subject`",
-        ]),
-    },
-];
-
-#[test]
-fn a_node_that_fails_is_named_with_its_reason() {
-    each(&ALL, |place| {
-        for failure in FAILURES {
-            let wanted: &[&str] = match (place.is_dora(), &failure.dora) {
-                (true, Some(texts)) => texts,
-                (false, _) if !failure.plugin.is_empty() => {
-                    &[failure.plugin, "error: node `subject`"]
-                }
-                _ => continue,
-            };
-            let settings = [("how", failure.how), ("at", "3")];
-            let dataflow = Dataflow::new(place, "failing", &settings);
-            let mut ended = dataflow.run().exits(1).row("subject", "failed");
-            for text in wanted {
-                ended = ended.says(text);
-            }
-            if failure.how != "create" {
-                let witness = ended.checked("witness");
-                assert_eq!(
-                    witness,
-                    (10, 0),
-                    "{place}: the others go on: {}",
-                    ended.run()
-                );
-            }
-        }
     });
 }
 

@@ -1,5 +1,5 @@
 //! Nodes wherever they run: the same dataflows with the node in the middle as a plugin in the daemon, in a host process,
-//! as an executable, and as nodes of dora from PyPI; how processes crash; which programs are refused, and why.
+//! as an executable, and as nodes of dora from PyPI; which programs are refused, and why. How nodes fail is in `../faults`.
 //!
 //! Where PyPI cannot be reached the tests say so and show nothing of nodes of dora.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -7,15 +7,15 @@
 #![cfg_attr(windows, allow(unused_imports, dead_code))]
 
 mod conforms;
-#[cfg(target_os = "linux")]
-mod crashes;
+#[allow(dead_code)] // Part of what it can do is for other programs of tests.
 mod dataflow;
 mod ends;
-#[cfg(target_os = "linux")]
-mod hangs;
 mod lines;
 mod operators;
 mod options;
+#[cfg(unix)]
+mod paths;
+#[allow(dead_code)] // As above.
 mod place;
 mod programs;
 #[cfg(target_os = "linux")]

@@ -2,12 +2,12 @@
 
 use crate::dataflow::{Ended, Running};
 use host_testing::python::node_script;
-use host_testing::{fixtures, fresh_dir};
+use host_testing::{Folder, fixtures, fresh_dir};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// A folder with files of these texts; scripts may be run.
-fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+fn folder(files: &[(&str, &str)]) -> Folder {
     let folder = fresh_dir();
     for (name, text) in files {
         let path = folder.path().join(name);
@@ -44,7 +44,7 @@ fn node_of(files: &[(&str, &str)], keys: &str, args: &[&str]) -> Ended {
     node_in(folder(files), keys, args)
 }
 
-fn node_in(folder: tempfile::TempDir, keys: &str, args: &[&str]) -> Ended {
+fn node_in(folder: Folder, keys: &str, args: &[&str]) -> Ended {
     let text = format!("nodes:\n  - id: node\n{keys}    outputs: [out]\n");
     Running::in_folder(folder, &text, args).end()
 }

@@ -51,6 +51,16 @@ fn a_file_is_found_in_whatever_way_it_is_named() {
 }
 
 #[test]
+fn a_path_from_whatever_is_the_current_folder_of_a_drive_is_refused() {
+    let Some(windows) = Windows::new() else {
+        return;
+    };
+    let run = with_path(&windows, "C:random.dll");
+    let why = "`path`: `C:random.dll` starts from whatever folder is the drive's current one";
+    assert_fails(&run, &[why, r"write a `\` behind the `:`"]);
+}
+
+#[test]
 fn what_is_not_found_is_told_with_the_suffixes_of_this_system() {
     let Some(windows) = Windows::new() else {
         return;

@@ -1,6 +1,7 @@
 //! From a descriptor to what has to be run. Pure, except that folders are made absolute.
 
-use crate::descriptor::{self, Descriptor, Node, Position, Problem, Problems, Severity};
+use crate::descriptor::resolve::{self, Places};
+use crate::descriptor::{self, Descriptor, Node, Position, Problem, Problems, Severity, quoted};
 use crate::ids::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -51,12 +52,13 @@ const BUILTINS: [&str; 6] = [".", "cd", "export", "set", "source", "unset"];
 pub fn plan(descriptor: &Descriptor) -> Result<Vec<Job>, Problems> {
     let mut problems = Problems::new(&descriptor.file);
     let mut jobs: Vec<Job> = Vec::new();
+    let places = Places::of_this_process(&[descriptor.folder()]);
     let nodes = descriptor
         .nodes
         .iter()
         .filter(|node| !node.build.is_empty());
     for node in nodes {
-        match job(descriptor, node) {
+        match job(node, &places) {
             Ok(job) => {
                 let same = |other: &&mut Job| {
                     (&other.folder, &other.commands, &other.env)
@@ -81,14 +83,12 @@ pub fn plan(descriptor: &Descriptor) -> Result<Vec<Job>, Problems> {
     }
 }
 
-fn job(descriptor: &Descriptor, node: &Node) -> Result<Job, String> {
+fn job(node: &Node, places: &Places<'_>) -> Result<Job, String> {
     let commands = node.build.iter().map(|line| command(line));
     Ok(Job {
         nodes: vec![node.id.clone()],
         at: node.at,
-        folder: descriptor
-            .folder_of(node)
-            .map_err(|error| error.to_string())?,
+        folder: resolve::folder_of(node, places).map_err(|error| error.to_string())?,
         commands: commands.collect::<Result<_, _>>()?,
         env: node.env.clone(),
     })
@@ -96,7 +96,10 @@ fn job(descriptor: &Descriptor, node: &Node) -> Result<Job, String> {
 
 fn command(line: &str) -> Result<CommandLine, String> {
     let Some(words) = descriptor::split_args(line) else {
-        return Err(format!("`build`: a quote is not closed in `{line}`"));
+        return Err(format!(
+            "`build`: a quote is not closed in {}",
+            quoted(line)
+        ));
     };
     let without_shell = "commands are run without a shell";
     if let Some(word) = words.iter().find(|word| {
@@ -104,19 +107,22 @@ fn command(line: &str) -> Result<CommandLine, String> {
         written_plain && (OPERATORS.contains(&word.as_str()) || word.ends_with(';'))
     }) {
         return Err(format!(
-            "`build`: `{word}` in `{line}`, but {without_shell}; write one command per line, or `sh -c '...'`"
+            "`build`: {} in {}, but {without_shell}; write one command per line, or `sh -c '...'`",
+            quoted(word),
+            quoted(line)
         ));
     }
     match words.split_first() {
         Some((program, _)) if BUILTINS.contains(&program.as_str()) => Err(format!(
-            "`build`: `{program}` in `{line}` is a command of the shell, but {without_shell}; use `working_dir` or `env`"
+            "`build`: `{program}` in {} is a command of the shell, but {without_shell}; use `working_dir` or `env`",
+            quoted(line)
         )),
         Some((program, args)) if !program.is_empty() => Ok(CommandLine {
             program: program.clone(),
             args: args.to_vec(),
             written: line.to_owned(),
         }),
-        _ => Err(format!("`build`: `{line}` names no program")),
+        _ => Err(format!("`build`: {} names no program", quoted(line))),
     }
 }
 

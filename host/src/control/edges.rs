@@ -3,10 +3,13 @@
 //!
 //! Invariant: coordinator and daemons compute the same from the same placement. Pure. Absent: how messages travel.
 
-use super::Placement;
-use crate::descriptor::{Descriptor, LogLevel, Node, Problems, QueuePolicy, Source};
+use super::{Placement, Prepare};
+use crate::descriptor::{
+    Descriptor, LogLevel, Node, Problems, ProcessPlace, QueuePolicy, Source, Spanned, ThreadPlace,
+};
 use crate::ids::{MachineId, NodeId, PortName};
 use crate::plugin::info::{ANY_PORT, KindInfo};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine's connections to others.
@@ -153,6 +156,35 @@ impl RemoteEdges {
         edges
     }
 
+    /// Those with one machine, but for nodes there that are over.
+    #[must_use]
+    pub fn with(&self, machine: &MachineId, over: &BTreeSet<NodeId>) -> Self {
+        let inputs = self.inputs.iter();
+        let inputs = inputs.filter(|it| it.machine == *machine && !over.contains(&it.sender));
+        let there =
+            |reader: &&RemoteReader| reader.machine == *machine && !over.contains(&reader.node);
+        let outputs = self.outputs.iter().map(|output| RemoteOutput {
+            readers: output.readers.iter().filter(there).cloned().collect(),
+            ..output.clone()
+        });
+        let logs = self
+            .logs
+            .iter()
+            .filter(|logs| logs.machines.contains(machine));
+        let logs = logs.map(|logs| RemoteLogs {
+            machines: vec![machine.clone()],
+            ..logs.clone()
+        });
+        Self {
+            outputs: outputs
+                .filter(|output| !output.readers.is_empty())
+                .collect(),
+            inputs: inputs.cloned().collect(),
+            logs: logs.collect(),
+            log_readers: BTreeMap::new(),
+        }
+    }
+
     /// An input on a machine reads log lines.
     fn add_logs(
         &mut self,
@@ -181,6 +213,69 @@ impl RemoteEdges {
                 machines,
                 selection,
             });
+        }
+    }
+}
+
+impl Prepare {
+    /// The connections of a machine. What its nodes read of nodes that are over counts as read elsewhere.
+    pub fn edges(&self, here: &MachineId) -> RemoteEdges {
+        let (descriptor, placement) = self.without_what_is_over(here);
+        RemoteEdges::of(&descriptor, &placement, here)
+    }
+
+    /// The descriptor with the nodes that a machine makes: see [`local_part`].
+    pub fn part(&self, here: &MachineId) -> Descriptor {
+        let (descriptor, placement) = self.without_what_is_over(here);
+        let mut part = local_part(&descriptor, &placement, here);
+        if let Some(again) = &self.again {
+            apart(&mut part, &again.own);
+        }
+        part
+    }
+
+    /// Nodes that are over read nothing, and are on no machine that there is.
+    fn without_what_is_over(&self, here: &MachineId) -> (Cow<'_, Descriptor>, Cow<'_, Placement>) {
+        let mut descriptor = Cow::Borrowed(&self.descriptor);
+        let mut placement = Cow::Borrowed(&self.placement);
+        let nowhere = self.again.as_ref().and_then(|again| {
+            // Any other name does; ids have a longest.
+            let mut names = ["nowhere", "nowhere-else"].into_iter();
+            let name = names.find(|name| *name != here.as_str())?;
+            Some((again, name.parse::<MachineId>().ok()?))
+        });
+        if let Some((again, nowhere)) = nowhere {
+            for node in &mut descriptor.to_mut().nodes {
+                if again.over.contains_key(&node.id) {
+                    node.inputs.clear();
+                    placement
+                        .to_mut()
+                        .nodes
+                        .insert(node.id.clone(), nowhere.clone());
+                }
+            }
+        }
+        (descriptor, placement)
+    }
+}
+
+/// Puts these nodes into processes of their own. Nobody calls them inline any more, nor is called by them.
+fn apart(part: &mut Descriptor, own: &BTreeSet<NodeId>) {
+    for node in &mut part.nodes {
+        let mut sources = node.inputs.values().map(|input| &input.source);
+        let reads = sources.any(|source| match source {
+            Source::Output { node, .. } => own.contains(node),
+            _ => false,
+        });
+        let is_own = own.contains(&node.id);
+        if is_own {
+            node.process = Some(Spanned {
+                value: ProcessPlace::Own,
+                at: node.at,
+            });
+        }
+        if (is_own || reads) && *node.thread_place() == ThreadPlace::Sender {
+            node.thread = None;
         }
     }
 }

@@ -13,7 +13,7 @@ mod ids;
 mod order;
 mod register;
 mod share;
-mod text;
+pub(crate) mod text;
 mod timing;
 mod wire;
 
@@ -31,10 +31,12 @@ pub use error::{
 };
 pub use hello::{Hello, Incompatible, PROTOCOL, Protocol, Role};
 pub use ids::{CallId, Epoch, RequestId, SendId};
-pub use order::{DaemonReply, DaemonRequest, LOGS_LEASE, LogsRequest, Order, TapRequest};
-pub use register::{CoordinatorReply, CoordinatorRequest, Held, MachineInfo, Register, Report};
+pub use order::{Begun, DaemonReply, DaemonRequest, LOGS_LEASE, LogsRequest, Order, TapRequest};
+pub use register::{
+    CoordinatorReply, CoordinatorRequest, Culprit, Fallen, Held, MachineInfo, Register, Report,
+};
 pub use share::{
-    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Placement, Prepare, ShareEnd,
+    Again, MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Placement, Prepare, ShareEnd,
     ShareStatus, Stage,
 };
 pub use timing::Timing;

@@ -1,9 +1,9 @@
 //! What a daemon is asked for, by the coordinator and by the `dora` command.
 
 use super::{Epoch, Fault, Prepare, RequestId, ShareStatus, TapError};
-use crate::ids::{DataflowId, NodeId, PortName};
+use crate::ids::{DataflowId, MachineId, NodeId, PortName};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A query to a daemon.
@@ -59,6 +59,25 @@ pub enum Order {
         /// All of them so far.
         ended: BTreeSet<NodeId>,
     },
+    /// Shares of other machines have begun again: make the connections with them anew. Those that had begun before this one
+    /// did are not new to it.
+    Begun {
+        /// The dataflow.
+        dataflow: DataflowId,
+        /// All of them so far.
+        begun: BTreeMap<MachineId, Begun>,
+    },
+}
+
+/// A share that has begun again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// The life of its daemon in which it has.
+    pub life: Epoch,
+    /// How often it has: what is heard late says less.
+    pub times: u32,
+    /// Those of its nodes that were over and were not made.
+    pub over: BTreeSet<NodeId>,
 }
 
 impl Order {
@@ -67,7 +86,9 @@ impl Order {
         match self {
             Self::Prepare(prepare) => prepare.dataflow,
             Self::Spawn(dataflow) | Self::Go(dataflow) => *dataflow,
-            Self::Stop { dataflow, .. } | Self::Senders { dataflow, .. } => *dataflow,
+            Self::Stop { dataflow, .. }
+            | Self::Senders { dataflow, .. }
+            | Self::Begun { dataflow, .. } => *dataflow,
         }
     }
 }

@@ -34,6 +34,33 @@ pub struct Register {
     pub info: MachineInfo,
     /// Every share that has not ended, or whose end nobody has heard of.
     pub held: Vec<Held>,
+    /// Lives of this daemon before this one that have died, as far as it knows of them.
+    #[serde(default)]
+    pub fallen: Vec<Fallen>,
+}
+
+/// A life of a daemon that has died, with all nodes that ran in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fallen {
+    /// Which.
+    pub epoch: Epoch,
+    /// How, in words that follow "died with": `SIGSEGV`.
+    pub how: String,
+    /// The node whose callback has brought it about, if that is known.
+    pub culprit: Option<Culprit>,
+}
+
+/// A node that has crashed the daemon that it ran in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Its dataflow.
+    pub dataflow: DataflowId,
+    /// The node.
+    pub node: NodeId,
+    /// What it did, in words that follow its name: `crashed the daemon of machine `A`: SIGSEGV in …`.
+    pub text: String,
+    /// The input whose message it took last.
+    pub last_input: Option<String>,
 }
 
 /// What there is to know about a daemon.

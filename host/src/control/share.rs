@@ -49,6 +49,23 @@ pub struct Prepare {
     pub env: BTreeMap<String, String>,
     /// Who runs what.
     pub placement: Placement,
+    /// What is different when the share begins again.
+    #[serde(default)]
+    pub again: Option<Box<Again>>,
+}
+
+/// What is different about a share that begins again, in the next life of a daemon that has died.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Again {
+    /// Nodes that are over, and how each ended: they are not made, and those of other machines are not connected with.
+    pub over: BTreeMap<NodeId, NodeEnd>,
+    /// Nodes that get a process of their own, because they have crashed the daemon.
+    pub own: BTreeSet<NodeId>,
+    /// How often each of the others has been made before.
+    pub restarts: BTreeMap<NodeId, u32>,
+    /// How often the share has begun again.
+    #[serde(default)]
+    pub times: u32,
 }
 
 /// How far a share has come, as the daemon says.
@@ -66,6 +83,9 @@ pub struct ShareStatus {
     pub nodes: BTreeMap<NodeId, NodeStatus>,
     /// Nodes elsewhere that the daemon knows to have ended.
     pub ended_senders: BTreeSet<NodeId>,
+    /// The lives of other daemons with whose shares it is connected, or will be.
+    #[serde(default)]
+    pub lives: BTreeMap<MachineId, Epoch>,
 }
 
 /// Stages of a share, in their order.
@@ -232,6 +252,9 @@ pub enum NodeEnd {
     Lost {
         /// The machine.
         machine: MachineId,
+        /// Why, if that is known: in words that follow the machine.
+        #[serde(default)]
+        why: Option<String>,
     },
 }
 
@@ -256,7 +279,15 @@ impl fmt::Display for NodeEnd {
             }
             Self::NotMade { text } => write!(f, "could not be made: {}", lines(text)),
             Self::Stuck => f.write_str("did not stop in time"),
-            Self::Lost { machine } => write!(f, "was lost with machine `{machine}`"),
+            Self::Lost { machine, why: None } => write!(f, "was lost with machine `{machine}`"),
+            Self::Lost {
+                machine,
+                why: Some(why),
+            } => write!(
+                f,
+                "was lost with the daemon of machine `{machine}`, {}",
+                lines(why)
+            ),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 const SHOWN: usize = 80;
 
 /// A text without what would move a cursor or turn the direction of writing, cut when it is long.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (index, c) in text.chars().enumerate() {
         if index == SHOWN {

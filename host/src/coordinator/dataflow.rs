@@ -60,6 +60,8 @@ impl Dataflow {
                 reads: edges.inputs.into_iter().map(|it| it.sender).collect(),
                 status: None,
                 gone: false,
+                fallen: None,
+                again: None,
                 lost: None,
                 out: Outgoing::default(),
             };
@@ -314,6 +316,10 @@ impl Dataflow {
         }
         match (self.phase, share.stage()) {
             (Phase::Preparing, None) => Some(Wish::Prepare),
+            (Phase::Running, None) if share.again.is_some() => Some(Wish::Prepare),
+            (Phase::Running, Some(Stage::Prepared { .. })) if share.again.is_some() => {
+                Some(Wish::Spawn)
+            }
             (Phase::Spawning, Some(Stage::Prepared { .. })) => Some(Wish::Spawn),
             (Phase::Starting | Phase::Running, None | Some(Stage::Ready)) => Some(Wish::Go),
             (Phase::Stopping, stage) => {
@@ -321,7 +327,11 @@ impl Dataflow {
                 let done = matches!(stage, Some(Stage::Stopping { serial: s }) if *s >= serial);
                 (!done).then_some(Wish::Stop(serial))
             }
-            (Phase::Running, Some(_)) => {
+            (Phase::Running, Some(stage)) => {
+                let begun = self.begun_elsewhere(share);
+                if let Some(life) = begun.filter(|_| *stage == Stage::Running) {
+                    return Some(Wish::Begun(life));
+                }
                 let told = self.ended_for(share);
                 let status = share.status.as_ref()?;
                 let news = !told.is_subset(&status.ended_senders);
@@ -343,7 +353,11 @@ impl Dataflow {
     /// The order for a wish.
     pub fn order(&self, share: &Share, wish: Wish) -> Order {
         match wish {
-            Wish::Prepare => Order::Prepare(self.prepare.clone()),
+            Wish::Prepare => {
+                let mut prepare = self.prepare.clone();
+                prepare.again.clone_from(&share.again);
+                Order::Prepare(prepare)
+            }
             Wish::Spawn => Order::Spawn(self.id()),
             Wish::Go => Order::Go(self.id()),
             Wish::Stop(serial) => Order::Stop {
@@ -355,6 +369,10 @@ impl Dataflow {
             Wish::Senders(_) => Order::Senders {
                 dataflow: self.id(),
                 ended: self.ended_for(share),
+            },
+            Wish::Begun(_) => Order::Begun {
+                dataflow: self.id(),
+                begun: self.begun(),
             },
         }
     }

@@ -6,6 +6,7 @@
 //! Absent: when to write.
 
 use super::ledger::Ledger;
+use crate::control::text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{self, File};
@@ -120,6 +121,9 @@ struct Body {
     ledger: Ledger,
 }
 
+/// What came of a write; else the reason.
+pub(super) type Outcome = Result<(), String>;
+
 /// The file, and the thread that writes it.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -187,32 +191,43 @@ impl Disk {
         }
     }
 
-    /// Writes the ledger; returns when it is on disk, or when that has failed or takes too long. Says so once.
-    pub async fn write(&mut self, ledger: &Ledger) -> Option<MemoryTrouble> {
-        let outcome = self.try_write(ledger).await;
+    /// Begins to write the ledger. What comes of it is told when it is on disk, or when that has failed or takes too long;
+    /// it is to be passed on to [`Disk::trouble`]. A write that was begun before and has not ended is not told of any more.
+    pub fn begin(&self, ledger: &Ledger) -> impl Future<Output = Outcome> + Send + use<> {
+        let written = Written {
+            form: FORM,
+            dora: env!("CARGO_PKG_VERSION"),
+            ledger,
+        };
+        let begun = serde_json::to_vec(&written).map(|bytes| {
+            let (done, is_done) = oneshot::channel();
+            self.shared.next().job = Some((bytes, done));
+            self.shared.work.notify_one();
+            is_done
+        });
+        async {
+            let is_done = begun.map_err(|error| error.to_string())?;
+            match timeout(PATIENCE, is_done).await {
+                Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
+                Ok(Err(_)) => Err("the thread that writes it has ended".into()),
+                Err(_) => Err(format!("the disk does not answer for {PATIENCE:?}")),
+            }
+        }
+    }
+
+    /// Whether the last write that was told of has failed.
+    pub fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// What is to be said of a write: that it has failed, once until it can be written again.
+    pub fn trouble(&mut self, outcome: Outcome) -> Option<MemoryTrouble> {
         let was_failing = std::mem::replace(&mut self.failing, outcome.is_err());
         let path = self.path.clone();
         match outcome {
             Err(reason) if !was_failing => Some(MemoryTrouble::NotWritten { path, reason }),
             Ok(()) if was_failing => Some(MemoryTrouble::WrittenAgain { path }),
             _ => None,
-        }
-    }
-
-    async fn try_write(&self, ledger: &Ledger) -> Result<(), String> {
-        let written = Written {
-            form: FORM,
-            dora: env!("CARGO_PKG_VERSION"),
-            ledger,
-        };
-        let bytes = serde_json::to_vec(&written).map_err(|error| error.to_string())?;
-        let (done, is_done) = oneshot::channel();
-        self.shared.next().job = Some((bytes, done));
-        self.shared.work.notify_one();
-        match timeout(PATIENCE, is_done).await {
-            Ok(Ok(outcome)) => outcome.map_err(|error| error.to_string()),
-            Ok(Err(_)) => Err("the thread that writes it has ended".into()),
-            Err(_) => Err(format!("the disk does not answer for {PATIENCE:?}")),
         }
     }
 }
@@ -285,11 +300,17 @@ fn read(path: &Path) -> Result<Ledger, MemoryTrouble> {
     })
 }
 
-fn parsed(bytes: &[u8]) -> Result<Ledger, String> {
+/// The ledger in the bytes of a file.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn parsed(bytes: &[u8]) -> Result<Ledger, String> {
     if bytes.len() as u64 > MOST_BYTES {
         return Err(format!("it has more than {MOST_BYTES} bytes"));
     }
-    let damaged = |error| format!("it is damaged ({error})");
+    // Its words have what is in the file.
+    let damaged =
+        |error: serde_json::Error| format!("it is damaged ({})", text::shown(&error.to_string()));
     let head: Head = serde_json::from_slice(bytes).map_err(damaged)?;
     if head.form != FORM {
         let version: String = head.dora.chars().take(40).collect();

@@ -1,10 +1,11 @@
 //! Drives the coordinator's state machine: waits, lets it decide, carries out what it says.
 //!
 //! Invariant: actions are carried out in their order, and what follows a write of the ledger follows it on the disk; every
-//! query is answered or its asker told that it is not. Whatever is asked of daemons runs beside the loop, which never waits
-//! for them. Absent: decisions.
+//! query is answered or its asker told that it is not. Whatever is asked of daemons, and the disk, works beside the loop,
+//! which waits for neither: while the ledger is written it goes on to decide, and one write serves all that was decided
+//! meanwhile. A disk that has failed, or has not answered in time, holds nothing up until it works again. Absent: decisions.
 
-use super::disk::Disk;
+use super::disk::{Disk, Outcome};
 use super::ears::{Ears, Incoming};
 use super::event::{Action, Event};
 use super::news::News;
@@ -15,9 +16,10 @@ use crate::control::{
 };
 use crate::ids::MachineId;
 use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -27,6 +29,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 const WAITING: usize = 256;
 /// Answers on their way at most, when askers do not take them; further ones are refused instead.
 const LEAVING: usize = 512;
+/// Actions that wait for the disk at most; then nothing more is listened to until it is done.
+const UNDONE: usize = 1_024;
 /// The loop rests at least so long between two looks at the clock.
 const REST: Duration = Duration::from_millis(1);
 /// After a connection has come back, so long until what was declared can be declared anew.
@@ -143,6 +147,9 @@ impl Coordinator {
             daemons: HashMap::new(),
             sent: JoinSet::new(),
             answers: JoinSet::new(),
+            undone: VecDeque::new(),
+            writing: None,
+            unwritten: false,
             exited: false,
         };
         driver.run(incoming, shutdown).await;
@@ -169,8 +176,16 @@ struct Driver<N> {
     /// Queries to daemons; each ends with what came of it.
     sent: JoinSet<Event>,
     answers: JoinSet<()>,
+    /// What was decided and is not carried out yet.
+    undone: VecDeque<Action>,
+    /// The write of the ledger that is under way.
+    writing: Option<Writing>,
+    /// Something was decided since that is to be written, too.
+    unwritten: bool,
     exited: bool,
 }
+
+type Writing = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 impl<N: FnMut(News)> Driver<N> {
     async fn run(
@@ -180,16 +195,24 @@ impl<N: FnMut(News)> Driver<N> {
     ) {
         let mut may_end = true;
         let mut event = Some(Event::Time);
-        while !self.exited {
+        loop {
             if let Some(event) = event.take() {
-                self.handle(event).await;
-                continue;
+                let actions = self.state.handle(event, self.began.elapsed());
+                self.undone.extend(actions);
+            }
+            self.carry_out();
+            if self.exited {
+                return;
             }
             let due = self.state.next_deadline().map(|due| self.began + due);
             let rest = Instant::now() + REST;
             let due = due.map(|due| due.max(rest));
             event = tokio::select! {
-                some = incoming.recv() => match some {
+                outcome = written(&mut self.writing) => {
+                    self.tell_written(outcome);
+                    None
+                }
+                some = incoming.recv(), if self.undone.len() < UNDONE => match some {
                     Some(incoming) => self.event(incoming),
                     // The link's handlers live as long as this runs.
                     None => None,
@@ -260,17 +283,19 @@ impl<N: FnMut(News)> Driver<N> {
         }
     }
 
-    async fn handle(&mut self, event: Event) {
-        let actions = self.state.handle(event, self.began.elapsed());
-        let mut written = false;
-        for action in actions {
+    /// Whether nothing may be done before the ledger is on the disk.
+    fn is_held(&self) -> bool {
+        let works = |disk: &Disk| !disk.is_failing();
+        self.writing.is_some() && self.disk.as_ref().is_some_and(works)
+    }
+
+    /// Carries out what was decided, up to where the ledger is to be on the disk first.
+    fn carry_out(&mut self) {
+        while !self.is_held()
+            && let Some(action) = self.undone.pop_front()
+        {
             match action {
-                // The ledger is that of after the event: once is enough.
-                Action::Persist if written => {}
-                Action::Persist => {
-                    self.persist().await;
-                    written = true;
-                }
+                Action::Persist => self.persist(),
                 Action::ReplyClient { call, reply } => {
                     if let Some(call) = self.clients.remove(&call) {
                         self.answer_client(call, *reply);
@@ -296,11 +321,26 @@ impl<N: FnMut(News)> Driver<N> {
         }
     }
 
-    async fn persist(&mut self) {
-        if let Some(disk) = &mut self.disk
-            && let Some(trouble) = disk.write(self.state.ledger()).await
+    /// Begins to write the ledger, which is that of after all that was decided: once is enough.
+    fn persist(&mut self) {
+        self.undone
+            .retain(|action| !matches!(action, Action::Persist));
+        self.unwritten = self.writing.is_some();
+        if let Some(disk) = &self.disk
+            && !self.unwritten
         {
+            self.writing = Some(Box::pin(disk.begin(self.state.ledger())));
+        }
+    }
+
+    fn tell_written(&mut self, outcome: Outcome) {
+        self.writing = None;
+        let trouble = self.disk.as_mut().and_then(|disk| disk.trouble(outcome));
+        if let Some(trouble) = trouble {
             (self.news)(News::Memory(trouble));
+        }
+        if self.unwritten {
+            self.persist();
         }
     }
 
@@ -341,6 +381,14 @@ impl<N: FnMut(News)> Driver<N> {
         .await;
         drop(self.ears);
         let _ = timeout(FAREWELL, self.link.close()).await;
+    }
+}
+
+/// What came of a write; for ever without one.
+async fn written(writing: &mut Option<Writing>) -> Outcome {
+    match writing {
+        Some(writing) => writing.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(doc)]
 use crate::control::Timing;
 use crate::control::{
-    CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
+    CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, Culprit, DaemonReply,
     DaemonRequest, Epoch, Incompatible, SendId, StartError,
 };
 use crate::ids::{DataflowId, MachineId};
@@ -109,6 +109,12 @@ pub enum Note {
     DaemonBack(MachineId),
     /// A daemon was started anew; what it ran before is lost.
     DaemonRestarted(MachineId),
+    /// A daemon has died, in these words, and its guard has started it anew: what it ran is lost but for what begins again.
+    DaemonDied(MachineId, String),
+    /// A node has crashed the daemon that it ran in.
+    Crashed(Culprit),
+    /// The nodes of a dataflow on a machine whose daemon has died begin again.
+    Again(DataflowId, MachineId),
     /// A second daemon wanted the machine id of one that lives.
     MachineIdTaken(MachineId),
     /// A daemon of another version was refused.

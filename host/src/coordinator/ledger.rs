@@ -162,6 +162,7 @@ mod tests {
         let lost = |name: &&str| {
             let end = NodeEnd::Lost {
                 machine: machine(name),
+                why: None,
             };
             NodeRow::bare("n".parse().unwrap(), machine(name), end)
         };
@@ -221,6 +222,7 @@ mod tests {
             went: true,
             nodes: BTreeMap::new(),
             ended_senders: BTreeSet::new(),
+            lives: BTreeMap::new(),
         };
         assert!(ledger.learn(&b, &status));
         assert!(!ledger.learn(&b, &status));

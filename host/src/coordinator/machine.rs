@@ -9,8 +9,8 @@ use super::probe::Probe;
 use super::share::{Outgoing, Share};
 use super::state::State;
 use crate::control::{
-    CallId, CoordinatorReply, CoordinatorRequest, Epoch, Hello, MachineInfo, PROTOCOL, Reach,
-    Register, Role, ShareStatus,
+    CallId, CoordinatorReply, CoordinatorRequest, Epoch, Fallen, Hello, MachineInfo, PROTOCOL,
+    Reach, Register, Role, ShareStatus,
 };
 use crate::ids::{DataflowId, MachineId};
 use std::collections::BTreeMap;
@@ -122,6 +122,8 @@ impl State {
         }
         let claim = self.timing.claim;
         match self.machines.get_mut(&register.machine) {
+            // Its guard has seen it die.
+            Some(known) if register.fallen.iter().any(|it| it.epoch == known.epoch) => {}
             Some(known) if known.epoch != register.epoch && !known.lost => {
                 let verdict = known.claimed(register.epoch, now, claim);
                 match verdict {
@@ -151,12 +153,17 @@ impl State {
             epoch,
             info,
             held,
+            fallen,
         } = register;
         let known = self.machines.get(&machine).map(|known| known.epoch);
         match known {
             Some(old) if old != epoch => {
                 self.machines.remove(&machine);
-                out.push(Action::Note(Note::DaemonRestarted(machine.clone())));
+                let seen = fallen.iter().find(|fallen| fallen.epoch == old);
+                out.push(Action::Note(match seen {
+                    Some(fallen) => Note::DaemonDied(machine.clone(), fallen.how.clone()),
+                    None => Note::DaemonRestarted(machine.clone()),
+                }));
             }
             Some(_) => {
                 self.touch(&machine, epoch, now, out);
@@ -182,6 +189,9 @@ impl State {
         self.returned(&machine, epoch);
         // Dataflows of a coordinator before this one may be placed on another life of this daemon.
         self.forget_other_lives(&machine, epoch);
+        for fallen in fallen {
+            self.fell(&machine, epoch, &fallen, out);
+        }
         let heard = held
             .iter()
             .map(|held| (held.status.dataflow, held.status.version))
@@ -259,6 +269,22 @@ impl State {
                 share.gone = true;
             }
         }
+    }
+
+    /// As it is known now how that life of a daemon ended.
+    fn fell(&mut self, machine: &MachineId, next: Epoch, fallen: &Fallen, out: &mut Vec<Action>) {
+        let mut notes = Vec::new();
+        for (id, dataflow) in &mut self.live {
+            let again = dataflow.fell(machine, next, fallen);
+            let culprit = fallen.culprit.as_ref().filter(|it| it.dataflow == *id);
+            if let (Some(_), Some(culprit)) = (again, culprit) {
+                notes.push(Note::Crashed(culprit.clone()));
+            }
+            if again == Some(true) {
+                notes.push(Note::Again(*id, machine.clone()));
+            }
+        }
+        out.extend(notes.into_iter().map(Action::Note));
     }
 
     fn forget_other_lives(&mut self, machine: &MachineId, epoch: Epoch) {

@@ -5,6 +5,7 @@
 //! on disk before anybody acts on it. `driver` is who drives it, with the network, a clock and `disk`; all else here knows
 //! none of them.
 
+mod again;
 mod claim;
 mod client;
 mod dataflow;
@@ -27,7 +28,7 @@ mod state;
 mod targets;
 mod views;
 
-pub use disk::MemoryTrouble;
+pub use disk::{MemoryTrouble, parsed};
 pub use driver::{Coordinator, Options};
 pub use event::{Action, Event, Note};
 pub use folder::{STATE_DIR_VARIABLE, state_folder};

@@ -29,6 +29,9 @@ impl News {
                 note,
                 Note::DaemonLost(_)
                     | Note::DaemonRestarted(_)
+                    | Note::DaemonDied(..)
+                    | Note::Crashed(_)
+                    | Note::Again(..)
                     | Note::MachineIdTaken(_)
                     | Note::Incompatible(_)
                     | Note::NotStarted(..)
@@ -63,6 +66,24 @@ fn said(f: &mut fmt::Formatter<'_>, note: &Note, name: Option<&str>) -> fmt::Res
             f,
             "the daemon of machine `{machine}` was started anew; what it ran before is lost"
         ),
+        Note::DaemonDied(machine, how) => write!(
+            f,
+            "the daemon of machine `{machine}` died with {} and was started anew; of what it ran, only that goes on which \
+             is told of as started again",
+            how.escape_debug()
+        ),
+        Note::Crashed(culprit) => write!(
+            f,
+            "{}: node `{}` {}",
+            dataflow(&culprit.dataflow),
+            culprit.node,
+            culprit.text.escape_debug()
+        ),
+        Note::Again(id, machine) => write!(
+            f,
+            "{}: its nodes on machine `{machine}` that may be started again are",
+            dataflow(id)
+        ),
         Note::MachineIdTaken(machine) => write!(
             f,
             "a second daemon with the machine id `{machine}` was refused; give it another with `--machine-id`"
@@ -89,11 +110,14 @@ impl Note {
             | Self::NotStarted(id, _)
             | Self::Adopted(id)
             | Self::Ended(id) => Some(*id),
+            Self::Again(id, _) => Some(*id),
+            Self::Crashed(culprit) => Some(culprit.dataflow),
             Self::DaemonCame(_)
             | Self::DaemonLeft(_)
             | Self::DaemonLost(_)
             | Self::DaemonBack(_)
             | Self::DaemonRestarted(_)
+            | Self::DaemonDied(..)
             | Self::MachineIdTaken(_)
             | Self::Incompatible(_) => None,
         }

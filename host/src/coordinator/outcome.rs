@@ -4,7 +4,7 @@ use super::dataflow::Dataflow;
 use super::share::Share;
 use crate::control::{Ended, NodeEnd, NodeRow, ShareEnd, Stage, StartError};
 use crate::descriptor::Problems;
-use crate::ids::{MachineId, NodeId};
+use crate::ids::{DataflowId, MachineId, NodeId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ impl Dataflow {
         let lost = |(node, machine): (&NodeId, &MachineId)| {
             let end = NodeEnd::Lost {
                 machine: machine.clone(),
+                why: None,
             };
             NodeRow::bare(node.clone(), machine.clone(), end)
         };
@@ -57,7 +58,9 @@ impl Dataflow {
         for node in &self.prepare.descriptor.nodes {
             let machine = self.prepare.placement.of(&node.id);
             let share = machine.and_then(|machine| Some((machine, self.shares.get(machine)?)));
-            rows.extend(share.and_then(|(machine, share)| row(&node.id, machine, share)));
+            rows.extend(
+                share.and_then(|(machine, share)| row(self.id(), &node.id, machine, share)),
+            );
         }
         for share in self.shares.values() {
             if let Some(Stage::Ended(ShareEnd::Over { took: ran, .. })) = share.stage() {
@@ -115,7 +118,7 @@ fn fault_of(machine: &MachineId, share: &Share) -> Option<StartError> {
     share.lost.map(|_| StartError::MachineLost(machine))
 }
 
-fn row(node: &NodeId, machine: &MachineId, share: &Share) -> Option<NodeRow> {
+fn row(dataflow: DataflowId, node: &NodeId, machine: &MachineId, share: &Share) -> Option<NodeRow> {
     if let Some(Stage::Ended(ShareEnd::Over { rows, .. })) = share.stage() {
         return rows.iter().find(|row| row.node == *node).cloned();
     }
@@ -125,10 +128,10 @@ fn row(node: &NodeId, machine: &MachineId, share: &Share) -> Option<NodeRow> {
     }
     let lost = share.gone || (share.lost.is_some() && !share.is_ended());
     let lost = lost && (share.went() || share.status.is_none());
+    // It could not begin again.
+    let lost = lost || (share.again.is_some() && share.is_ended());
     match lost {
-        true => bare(NodeEnd::Lost {
-            machine: machine.clone(),
-        }),
+        true => bare(share.lost_end(dataflow, node, machine)),
         false => None,
     }
 }

@@ -1,7 +1,7 @@
 //! What one machine does of a dataflow, and what it is wanted to do. Pure.
 
-use crate::control::{Epoch, NodeEnd, NodeState, SendId, ShareStatus, Stage};
-use crate::ids::NodeId;
+use crate::control::{Again, Epoch, Fallen, NodeEnd, NodeState, SendId, ShareStatus, Stage};
+use crate::ids::{DataflowId, MachineId, NodeId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -15,6 +15,10 @@ pub(super) struct Share {
     pub status: Option<ShareStatus>,
     /// The daemon that ran it has ended.
     pub gone: bool,
+    /// How, if that is known.
+    pub fallen: Option<Fallen>,
+    /// What was different when it began for the last time, in another life of its daemon.
+    pub again: Option<Box<Again>>,
     /// Since when the daemon is not heard of.
     pub lost: Option<Duration>,
     pub out: Outgoing,
@@ -38,6 +42,8 @@ pub(super) enum Wish {
     Stop(u32),
     /// So many senders elsewhere have ended.
     Senders(usize),
+    /// A share elsewhere has begun again in this life of its daemon.
+    Begun(Epoch),
 }
 
 impl Outgoing {
@@ -84,8 +90,38 @@ impl Share {
         self.stage().map(Stage::rank)
     }
 
+    /// How a node of it ended that is lost.
+    pub fn lost_end(&self, dataflow: DataflowId, node: &NodeId, machine: &MachineId) -> NodeEnd {
+        let culprit = self.fallen.as_ref().and_then(|it| it.culprit.as_ref());
+        let why = match (&self.fallen, culprit) {
+            (_, Some(culprit)) if culprit.dataflow == dataflow && culprit.node == *node => {
+                return NodeEnd::Failed {
+                    text: culprit.text.clone(),
+                    last_input: culprit.last_input.clone(),
+                };
+            }
+            (_, Some(culprit)) if culprit.dataflow == dataflow => {
+                Some(format!("which node `{}` crashed", culprit.node))
+            }
+            (_, Some(culprit)) => Some(format!(
+                "which node `{}` of dataflow {} crashed",
+                culprit.node, culprit.dataflow
+            )),
+            (Some(fallen), None) => Some(format!("which died with {}", fallen.how)),
+            (None, None) => None,
+        };
+        NodeEnd::Lost {
+            machine: machine.clone(),
+            why,
+        }
+    }
+
     /// How a node of it ended, if it has.
     pub fn node_end(&self, node: &NodeId) -> Option<NodeEnd> {
+        let over = self.again.as_ref().and_then(|again| again.over.get(node));
+        if over.is_some() {
+            return over.cloned();
+        }
         let status = self.status.as_ref()?;
         match status.nodes.get(node).map(|node| &node.state) {
             Some(NodeState::Ended(end)) => Some(end.clone()),

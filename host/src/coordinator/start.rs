@@ -49,6 +49,7 @@ impl State {
             descriptor: start.descriptor,
             folder: start.folder,
             env: start.env,
+            again: None,
         }))
     }
 

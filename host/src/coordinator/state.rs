@@ -268,9 +268,10 @@ impl State {
         let over = record.is_some_and(Record::is_over);
         if !self.live.contains_key(&id)
             && !over
-            && let Some(prepare) = held.prepare
+            && let Some(mut prepare) = held.prepare.clone()
             && prepare.placement.machines.get(machine) == Some(&epoch)
         {
+            prepare.again = None;
             let mut dataflow = Dataflow::new(prepare, now, &self.timing);
             dataflow.recover(now, &self.timing);
             dataflow.started = record.is_some_and(|record| record.ended.started);
@@ -285,6 +286,10 @@ impl State {
             }
             self.live.insert(id, dataflow);
             out.push(Action::Note(Note::Adopted(id)));
+        }
+        let again = held.prepare.and_then(|prepare| prepare.again);
+        if let (Some(dataflow), Some(again)) = (self.live.get_mut(&id), again) {
+            dataflow.has_begun_again(machine, epoch, *again);
         }
         if let Some(dataflow) = self.live.get_mut(&id) {
             let placed = dataflow.shares.get(machine);
@@ -347,5 +352,6 @@ fn unheard_of(dataflow: DataflowId) -> ShareStatus {
         went: false,
         nodes: BTreeMap::new(),
         ended_senders: BTreeSet::new(),
+        lives: BTreeMap::new(),
     }
 }

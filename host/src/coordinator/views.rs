@@ -5,8 +5,8 @@ use super::ledger::{Record, Standing};
 use super::share::Share;
 use super::state::State;
 use crate::control::{
-    DaemonSummary, DataflowSummary, Located, NodeEnd, NodeState, NodeSummary, Phase, Reach, Stage,
-    Status, Target, TargetError, TopicReader, TopicSummary, declared_outputs,
+    DaemonSummary, DataflowSummary, Located, NodeState, NodeSummary, Phase, Reach, Stage, Status,
+    Target, TargetError, TopicReader, TopicSummary, declared_outputs,
 };
 use crate::descriptor::Source;
 use crate::ids::{DataflowId, MachineId, NodeId};
@@ -115,15 +115,19 @@ impl State {
             let machine = dataflow.prepare.placement.of(&node.id)?;
             let share = dataflow.shares.get(machine)?;
             let told = share.status.as_ref().and_then(|it| it.nodes.get(&node.id));
-            let restarts = told.map_or(0, |told| told.restarts);
+            let restarts = share.restarts(&node.id);
             let ended = matches!(told.map(|told| &told.state), Some(NodeState::Ended(_)));
             let reach = self.reach(machine, share);
             let state = match told {
-                _ if share.gone && !ended => NodeState::Ended(NodeEnd::Lost {
-                    machine: machine.clone(),
-                }),
+                _ if share.gone && !ended => {
+                    NodeState::Ended(share.lost_end(dataflow.id(), &node.id, machine))
+                }
                 _ if reach == Reach::Lost && !ended => NodeState::Unreachable,
                 Some(told) => told.state.clone(),
+                None if share.again.is_some() => match share.node_end(&node.id) {
+                    Some(end) => NodeState::Ended(end),
+                    None => NodeState::Restarting,
+                },
                 // Its daemon has not said what it runs.
                 None if dataflow.phase == Phase::Recovering => NodeState::Unreachable,
                 None => NodeState::Starting,

@@ -39,6 +39,8 @@ pub(super) struct Parts {
     /// The coordinator that it was told to be connected with.
     pub connected: Option<Epoch>,
     pub checked_id: bool,
+    /// Nodes that have ended since memory was given back to the system.
+    pub ended_nodes: usize,
     pub stopping: bool,
     pub tasks: JoinSet<()>,
 }
@@ -72,6 +74,7 @@ impl Parts {
             watch: None,
             connected: None,
             checked_id: false,
+            ended_nodes: 0,
             stopping: false,
             tasks: JoinSet::new(),
         }
@@ -101,6 +104,19 @@ impl Daemon {
             }
             Action::PeerLost { dataflow, machine } => {
                 self.order(dataflow, FlowOrder::PeerLost(machine));
+            }
+            Action::Again {
+                dataflow,
+                machine,
+                life,
+                edges,
+            } => {
+                let order = FlowOrder::Again {
+                    machine,
+                    life,
+                    edges,
+                };
+                self.order(dataflow, order);
             }
             Action::Tap(request) => self.tap(request),
             Action::Untap(tap) => self.parts.tapping.remove(tap),
@@ -202,6 +218,7 @@ impl Daemon {
         let nodes = checked.nodes.len();
         let spec = FlowSpec {
             id: dataflow,
+            life: checked.again.is_some().then_some(self.epoch),
             machine: self.machine.clone(),
             checked,
             edges,

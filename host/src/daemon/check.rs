@@ -4,7 +4,7 @@
 //! answer.
 
 use super::event::Local;
-use crate::control::{Prepare, RemoteEdges, local_part};
+use crate::control::{Again, Prepare};
 use crate::descriptor::resolve::Places;
 use crate::descriptor::{Node, Problem, Problems, Severity};
 use crate::engine::{Plan, RemoteInputs};
@@ -30,6 +30,8 @@ pub(super) struct Checker {
 pub(super) struct Checked {
     pub plan: Plan,
     pub nodes: Vec<Node>,
+    /// What is different when they are made again.
+    pub again: Option<Box<Again>>,
 }
 
 /// What came of a check.
@@ -65,12 +67,21 @@ impl Checker {
             Ok((nodes, prepared)) => {
                 let mut plan = prepared.plan;
                 plan.held = true;
+                if let Some(again) = &prepare.again {
+                    for node in &mut plan.nodes {
+                        node.restarts = again.restarts.get(&node.id).copied().unwrap_or_default();
+                    }
+                }
                 Outcome {
                     told: Local::Prepared {
                         kinds: prepared.kinds,
                         warnings: prepared.warnings,
                     },
-                    checked: Some(Box::new(Checked { plan, nodes })),
+                    checked: Some(Box::new(Checked {
+                        plan,
+                        nodes,
+                        again: prepare.again.clone(),
+                    })),
                 }
             }
             Err(problems) => Outcome {
@@ -81,13 +92,13 @@ impl Checker {
     }
 
     fn prepared(&self, prepare: &Prepare) -> Result<(Vec<Node>, Prepared), Problems> {
-        let mut local = local_part(&prepare.descriptor, &prepare.placement, &self.machine);
+        let mut local = prepare.part(&self.machine);
         // Whoever has read the file has shown them.
         local.warnings = Problems::new(&local.file);
         for node in &mut local.nodes {
             node.env.extend(prepare.env.clone());
         }
-        let edges = RemoteEdges::of(&prepare.descriptor, &prepare.placement, &self.machine);
+        let edges = prepare.edges(&self.machine);
         let inputs = edges.inputs.iter();
         let inputs = inputs.map(|input| (input.node.clone(), input.input.clone()));
         let remote: RemoteInputs = inputs.collect();

@@ -169,6 +169,17 @@ pub enum Action {
         /// The machine.
         machine: MachineId,
     },
+    /// The share of another machine has begun again: make the connections with it anew.
+    Again {
+        /// The dataflow.
+        dataflow: DataflowId,
+        /// The machine.
+        machine: MachineId,
+        /// The life of its daemon, which the new connections are named after.
+        life: Epoch,
+        /// The connections with it.
+        edges: RemoteEdges,
+    },
     /// Publish copies of an output's messages.
     Tap(TapRequest),
     /// No longer.

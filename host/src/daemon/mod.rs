@@ -9,6 +9,7 @@ mod check;
 mod driver;
 mod ending;
 mod event;
+mod fallen;
 mod flow;
 mod following;
 mod inbox;

@@ -3,6 +3,7 @@
 use super::act::Parts;
 use super::check::Checker;
 use super::driver::Daemon;
+use super::fallen;
 use super::inbox;
 use super::latest::Latest;
 use super::local_port;
@@ -10,9 +11,10 @@ use super::news::News;
 use super::options::{Listening, OpenError, Options, is_beyond_loopback, listening};
 use super::state::State;
 use crate::control::{Epoch, Hello, MachineInfo, PROTOCOL, Role};
-use crate::link::{Address, DaemonOptions, Link, Sender, local_address_towards};
+use crate::guard::{self, Life};
+use crate::link::{Address, DaemonOptions, Link, Sender, has_shared_memory, local_address_towards};
 use crate::local;
-use crate::logs::LogHub;
+use crate::logs::{Level, LogHub, Record};
 use crate::sys::host_name;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +30,12 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// See [`Daemon::open`].
 pub(super) async fn open(options: Options, hub: LogHub) -> Result<Daemon, OpenError> {
     let epoch = Epoch::new();
+    let fallen = fallen::lives(&options.machine, &hub);
+    guard::tell_life(&Life {
+        who: format!("the daemon of machine `{}`", options.machine),
+        epoch: epoch.uuid().to_string(),
+        out: Some(options.out.clone()),
+    });
     let (listening, reached) = place(&options).await.map_err(OpenError::Thread)?;
     let me = Hello {
         role: Role::Daemon,
@@ -40,14 +48,26 @@ pub(super) async fn open(options: Options, hub: LogHub) -> Result<Daemon, OpenEr
         coordinator: options.coordinator.clone(),
         listen: listening.address,
         direct: listening.relayed.is_none(),
-        shared_memory: true,
+        shared_memory: shares_memory(&hub),
     };
     let link = Link::daemon(&link_options, me).await?;
     let opened = finish(options, hub, &link, epoch, &listening, reached).await;
+    let opened = opened.map(|daemon| daemon.after(fallen));
     if opened.is_err() {
         link.close().await;
     }
     opened
+}
+
+/// Whether large messages may go through shared memory, for which there must be room.
+fn shares_memory(hub: &LogHub) -> bool {
+    let shares = has_shared_memory();
+    if !shares {
+        let text =
+            "there is no room for shared memory: large messages to daemons on this host are copied";
+        hub.submit(Record::new(Level::Warn, "dora", text));
+    }
+    shares
 }
 
 async fn finish(

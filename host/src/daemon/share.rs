@@ -5,8 +5,8 @@
 
 use super::event::{Action, Local, Note};
 use crate::control::{
-    MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges, ShareEnd,
-    ShareStatus, Stage, Timing,
+    Begun, MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges,
+    ShareEnd, ShareStatus, Stage, Timing,
 };
 use crate::descriptor::RestartPolicy;
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
@@ -47,6 +47,8 @@ pub(super) struct Share {
     /// Senders elsewhere whose readers are to be closed, and when.
     closing: BTreeMap<NodeId, Duration>,
     closed: BTreeSet<NodeId>,
+    /// How often shares elsewhere have begun again since this one began, as far as it knows.
+    begun: BTreeMap<MachineId, u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +71,7 @@ impl Share {
                 went: false,
                 nodes: BTreeMap::new(),
                 ended_senders: BTreeSet::new(),
+                lives: BTreeMap::new(),
             },
             heard: 0,
             made: false,
@@ -78,6 +81,7 @@ impl Share {
             stopping: None,
             closing: BTreeMap::new(),
             closed: BTreeSet::new(),
+            begun: BTreeMap::new(),
         }
     }
 
@@ -89,11 +93,24 @@ impl Share {
     /// Begins with the check of its nodes.
     pub fn begin(prepare: Box<Prepare>, turn: &mut Turn<'_>) -> Self {
         turn.out.push(Action::Prepare(prepare.clone()));
-        let edges = RemoteEdges::of(&prepare.descriptor, &prepare.placement, turn.machine);
+        let edges = prepare.edges(turn.machine);
+        let mut lives = prepare.placement.machines.clone();
+        lives.remove(turn.machine);
         let mut share = Self::new(prepare.dataflow, Some(prepare), Stage::Preparing);
         share.edges = edges;
+        share.status.lives = lives;
         share.renew(turn);
+        let over: Vec<NodeId> = share.over_before().map(|(node, _)| node.clone()).collect();
+        for node in over {
+            share.close_later(node, turn.now);
+        }
         share
+    }
+
+    /// Nodes that were over before it began, and how they ended.
+    fn over_before(&self) -> impl Iterator<Item = (&NodeId, &NodeEnd)> {
+        let again = self.prepare.as_ref().and_then(|it| it.again.as_ref());
+        again.into_iter().flat_map(|again| &again.over)
     }
 
     fn renew(&mut self, turn: &Turn<'_>) {
@@ -141,6 +158,7 @@ impl Share {
                 self.stop(serial, grace, turn);
             }
             Order::Senders { ended, .. } => self.senders(ended, turn),
+            Order::Begun { begun, .. } => self.begun(begun, turn),
         }
     }
 
@@ -162,11 +180,18 @@ impl Share {
             Some(prepare) => prepare.placement.on(turn.machine).cloned().collect(),
             None => Vec::new(),
         };
-        let starting = NodeStatus {
-            state: NodeState::Starting,
-            restarts: 0,
+        let again = self.prepare.as_ref().and_then(|it| it.again.as_ref());
+        let of = |id: NodeId| {
+            let over = again.and_then(|again| again.over.get(&id)).cloned();
+            let status = NodeStatus {
+                state: over.map_or(NodeState::Starting, NodeState::Ended),
+                restarts: again
+                    .and_then(|again| again.restarts.get(&id).copied())
+                    .unwrap_or_default(),
+            };
+            (id, status)
         };
-        self.status.nodes = nodes.into_iter().map(|id| (id, starting.clone())).collect();
+        self.status.nodes = nodes.into_iter().map(of).collect();
         self.renew(turn);
         self.enter(Stage::Spawning {
             missing: Vec::new(),
@@ -252,6 +277,37 @@ impl Share {
         }
     }
 
+    /// Shares elsewhere have begun again: what their nodes send comes anew.
+    fn begun(&mut self, begun: BTreeMap<MachineId, Begun>, turn: &mut Turn<'_>) {
+        if self.status.stage != Stage::Running {
+            return;
+        }
+        for (machine, Begun { life, times, over }) in begun {
+            let heard = self.begun.get(&machine).copied().unwrap_or_default();
+            let known = self.status.lives.get_mut(&machine);
+            let Some(known) = known.filter(|known| **known != life && times > heard) else {
+                continue;
+            };
+            *known = life;
+            self.begun.insert(machine.clone(), times);
+            self.status.version += 1;
+            if let Some(prepare) = &mut self.prepare {
+                // The life before is not missed any more.
+                prepare.placement.machines.insert(machine.clone(), life);
+                let placement = &prepare.placement;
+                let is_back =
+                    |node: &NodeId| placement.of(node) == Some(&machine) && !over.contains(node);
+                self.closing.retain(|sender, _| !is_back(sender));
+            }
+            turn.out.push(Action::Again {
+                dataflow: self.id(),
+                edges: self.edges.with(&machine, &over),
+                machine,
+                life,
+            });
+        }
+    }
+
     fn close_later(&mut self, sender: NodeId, at: Duration) {
         let reads = self.edges.inputs.iter().any(|input| input.sender == sender);
         if reads && !self.closed.contains(&sender) {
@@ -316,7 +372,7 @@ impl Share {
                 }
             }
             Local::Node { node, status } => self.node(node, status),
-            Local::Over { rows, took } => self.over(rows, took),
+            Local::Over { rows, took } => self.over(rows, took, turn.machine),
         }
     }
 
@@ -342,10 +398,19 @@ impl Share {
         }
     }
 
-    fn over(&mut self, rows: Vec<NodeRow>, took: Duration) {
+    fn over(&mut self, mut rows: Vec<NodeRow>, took: Duration, machine: &MachineId) {
         if self.status.stage.rank() < 2 || self.is_ended() {
             return;
         }
+        let placement = self.prepare.as_ref().map(|prepare| &prepare.placement);
+        let is_here = |node: &NodeId| placement.and_then(|it| it.of(node)) == Some(machine);
+        let before = self.over_before().filter(|(node, _)| is_here(node));
+        let bare = |(node, end): (&NodeId, &NodeEnd)| {
+            NodeRow::bare(node.clone(), machine.clone(), end.clone())
+        };
+        let before: Vec<NodeRow> = before.map(bare).collect();
+        rows.retain(|row| before.iter().all(|over| over.node != row.node));
+        rows.extend(before);
         for row in &rows {
             if let Some(node) = self.status.nodes.get_mut(&row.node) {
                 node.state = NodeState::Ended(row.end.clone());
@@ -378,7 +443,8 @@ impl Share {
         turn.out.push(Action::Note(Note::Stuck(self.id())));
         let nodes: Vec<NodeId> = self.status.nodes.keys().cloned().collect();
         let stuck = |node| NodeRow::bare(node, turn.machine.clone(), NodeEnd::Stuck);
-        self.over(nodes.into_iter().map(stuck).collect(), Duration::ZERO);
+        let rows = nodes.into_iter().map(stuck).collect();
+        self.over(rows, Duration::ZERO, turn.machine);
     }
 
     fn close_due(&mut self, turn: &mut Turn<'_>) {

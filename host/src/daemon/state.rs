@@ -10,7 +10,7 @@ use super::link::{Due, Link};
 use super::share::{Share, Turn};
 use super::taps::Taps;
 use crate::control::{
-    CallId, CoordinatorReply, CoordinatorRequest, DaemonReply, DaemonRequest, Epoch, Held,
+    CallId, CoordinatorReply, CoordinatorRequest, DaemonReply, DaemonRequest, Epoch, Fallen, Held,
     MachineInfo, Order, Register, RemoteEdges, Report, SendId, ShareEnd, ShareStatus, Timing,
 };
 use crate::ids::{DataflowId, MachineId};
@@ -35,6 +35,8 @@ pub struct State {
     taps: Taps,
     /// Daemons that are gone.
     peers: BTreeMap<(MachineId, Epoch), Gone>,
+    /// Lives before this one.
+    fallen: Vec<Fallen>,
     next_send: u64,
     pub(super) ending: Option<Ending>,
     pub(super) exited: bool,
@@ -60,10 +62,17 @@ impl State {
             shares: BTreeMap::new(),
             taps: Taps::default(),
             peers: BTreeMap::new(),
+            fallen: Vec::new(),
             next_send: 0,
             ending: None,
             exited: false,
         }
+    }
+
+    /// The same after lives of this daemon that have died.
+    pub fn after(mut self, fallen: Vec<Fallen>) -> Self {
+        self.fallen = fallen;
+        self
     }
 
     /// The coordinator whose orders are obeyed.
@@ -172,9 +181,10 @@ impl State {
                     Order::Prepare(_) if ending => Share::never(dataflow, ShareEnd::DaemonEnds),
                     Order::Prepare(prepare) => Share::begin(prepare, &mut turn),
                     Order::Stop { .. } => Share::never(dataflow, ShareEnd::Dropped),
-                    Order::Spawn(_) | Order::Go(_) | Order::Senders { .. } => {
-                        Share::never(dataflow, ShareEnd::Forgotten)
-                    }
+                    Order::Spawn(_)
+                    | Order::Go(_)
+                    | Order::Senders { .. }
+                    | Order::Begun { .. } => Share::never(dataflow, ShareEnd::Forgotten),
                 };
                 self.shares.entry(dataflow).or_insert(new)
             }
@@ -240,6 +250,8 @@ impl State {
                 share.heard = share.heard.max(*version);
                 if share.is_ended() && share.heard == share.status.version {
                     share.prepare = None;
+                    // The schemas of the kinds are most of what a share takes.
+                    share.kinds = BTreeMap::new();
                     share.edges = RemoteEdges::default();
                 }
             }
@@ -358,6 +370,7 @@ impl State {
             epoch: self.epoch,
             info: self.info.clone(),
             held: held.collect(),
+            fallen: self.fallen.clone(),
         }
     }
 

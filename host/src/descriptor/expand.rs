@@ -21,9 +21,9 @@ pub enum ExpandError {
 pub fn expand(text: &str, lookup: Lookup<'_>) -> Result<String, ExpandError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(start) = rest.find('$') {
-        out.push_str(&rest[..start]);
-        rest = &rest[start + 1..];
+    while let Some((plain, after)) = rest.split_once('$') {
+        out.push_str(plain);
+        rest = after;
         if let Some(after) = rest.strip_prefix('$') {
             out.push('$');
             rest = after;

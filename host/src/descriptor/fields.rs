@@ -360,6 +360,13 @@ pub(super) fn text_at(
     }
 }
 
+/// Reports a NUL character: for the operating system it would be the end of the text.
+pub(super) fn refuse_nul(scope: &mut Scope<'_>, name: &str, at: Position, text: &str) {
+    if text.contains('\0') {
+        scope.error(at, format!("{name} contains a NUL character"));
+    }
+}
+
 /// A scalar as text: booleans and numbers in their shortest form.
 pub(super) fn scalar_text(yaml: &Yaml) -> Option<String> {
     match &yaml.value {

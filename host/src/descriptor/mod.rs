@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use expand::split_args;
 pub use expand::{ExpandError, Lookup, expand};
+pub(crate) use problem::quoted;
 pub use problem::{MAX_KEPT, Position, Problem, Problems, Severity};
 pub use schema::json_schema;
 pub use types::{
@@ -255,11 +256,11 @@ fn not_utf8(bytes: &[u8], valid: usize) -> ReadFault {
         );
     }
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = before.rsplit('\n').next().unwrap_or_default();
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let at = Position {
         line: small(before.matches('\n').count() + 1),
-        column: small(before[line_start..].chars().count() + 1),
+        column: small(line.chars().count() + 1),
     };
     let byte = bytes.get(valid).copied().unwrap_or_default();
     let text = format!("the file is not UTF-8 text (byte 0x{byte:02x} here); save it as UTF-8");

@@ -184,7 +184,7 @@ pub(super) fn shown_path(path: &Path) -> String {
 }
 
 /// A name from the file as it may stand in a message: in backquotes, cut, nothing a terminal obeys.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("`{}`", cut(text))
 }
 

@@ -70,9 +70,9 @@ struct NodeKeys {
     description: Option<Label>,
     /// The node's plugin or executable: a file, or a stem such as `target/release/camera`, which is
     /// tried as `camera`, `camera.exe`, `libcamera.so`, `camera.dll` and `libcamera.dylib`. Starts from
-    /// the descriptor's folder; a bare name is also looked up on PATH. `dynamic`: the node is started
-    /// by hand.
-    #[schemars(length(min = 1))]
+    /// the descriptor's folder; a bare name is also looked up on PATH. `~`, `$VAR`, `${VAR}` and
+    /// `${VAR:-default}` are replaced, `$$` is a dollar. `dynamic`: the node is started by hand.
+    #[schemars(length(min = 1, max = 4096))]
     path: Option<String>,
     /// In place of `path`: a Python operator of dora, which runs as a node in a process of its own. Its `inputs`,
     /// `outputs` and other keys may stand here or at the node.
@@ -182,7 +182,9 @@ struct DeployKeys {
     machine: Option<String>,
     /// Labels that the machine must have.
     labels: Option<BTreeMap<String, Label>>,
-    /// Folder on that machine in which the node runs and from which its `path` starts.
+    /// Folder on that machine in which the node runs and from which its `path` starts. Starts from the
+    /// descriptor's folder; replaced in it is what is replaced in `path`.
+    #[schemars(length(min = 1, max = 4096))]
     working_dir: Option<String>,
     /// No effect: files are not copied; each machine takes the file that `path` names there.
     #[schemars(extend("deprecated" = true))]

@@ -349,6 +349,16 @@ pub struct Restart {
     pub window: Option<Duration>,
 }
 
+impl Restart {
+    /// How long the restart of this number waits; the first is 1.
+    pub fn wait_before(&self, restart: u32) -> Duration {
+        let delay = self.delay.unwrap_or_default();
+        let times = 1_u32.checked_shl(restart.saturating_sub(1));
+        let doubled = delay.saturating_mul(times.unwrap_or(u32::MAX));
+        self.max_delay.map_or(doubled, |most| doubled.min(most))
+    }
+}
+
 /// After which endings a node is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -406,8 +416,8 @@ impl Config {
             if let Some(position) = self.positions.get(rest) {
                 return position.value;
             }
-            match rest.rfind('/') {
-                Some(end) => rest = &rest[..end],
+            match rest.rsplit_once('/') {
+                Some((around, _)) => rest = around,
                 None => return self.at,
             }
         }

@@ -3,13 +3,16 @@
 //! Invariant: both get the same events in the same order. Absent: when they are called (`worker`).
 
 use super::Calls;
+use super::mailbox::Door;
 use super::outside::{About, Body, Outside, OutsideEnd};
 use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
+use crate::sys::scene::Callback;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{
     CreateWith, Event, Instance, KindTable, LibraryTable, NodeFailure, Table, status_text,
 };
+use plugin_abi::message::Message;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -60,11 +63,9 @@ impl Code {
         match self {
             Self::Plugin(plugin) => {
                 let calls = plugin.calls.clone();
-                let made = told(
-                    calls.as_deref(),
-                    |calls| calls.create(),
-                    || plugin.create(shared, restart_count),
-                );
+                let made = told(calls.as_deref(), (Callback::Create, None), || {
+                    plugin.create(shared, restart_count)
+                });
                 Ok(Made::Plugin(made?, calls))
             }
             Self::Outside(outside, about) => {
@@ -110,8 +111,11 @@ impl Made {
         match self {
             Self::Plugin(instance, None) => shared.called(|| instance.on_event(event)),
             Self::Plugin(instance, calls) => {
-                let call = |calls: &dyn Calls| calls.event(&event);
-                told(calls.as_deref(), call, || {
+                let message = match event {
+                    Event::Input { message, .. } => Some(message),
+                    Event::InputClosed { .. } | Event::Stop(_) => None,
+                };
+                told(calls.as_deref(), (callback_of(&event), message), || {
                     shared.called(|| instance.on_event(event))
                 })
             }
@@ -119,6 +123,18 @@ impl Made {
                 body.event(event);
                 ffi::OK
             }
+        }
+    }
+
+    /// Drops it: a plugin's instance is called once more for that.
+    pub fn destroy(self, shared: &SeatShared) {
+        match self {
+            Self::Plugin(instance, calls) => {
+                told(calls.as_deref(), (Callback::Destroy, None), || {
+                    shared.called(|| drop(instance))
+                })
+            }
+            Self::Outside(body) => shared.called(|| drop(body)),
         }
     }
 
@@ -136,20 +152,37 @@ impl Made {
         }
     }
 
+    /// What takes messages past the node's thread.
+    pub fn door(&self) -> Option<Arc<dyn Door>> {
+        match self {
+            Self::Plugin(..) => None,
+            Self::Outside(body) => body.door(),
+        }
+    }
+
     /// Whether it ends by saying so, and not with its last event.
     pub fn is_outside(&self) -> bool {
         matches!(self, Self::Outside(_))
     }
 }
 
+/// The callback that an event leads to.
+pub fn callback_of(event: &Event<'_>) -> Callback {
+    match *event {
+        Event::Input { input, .. } => Callback::Input(input),
+        Event::InputClosed { input } => Callback::InputClosed(input),
+        Event::Stop(_) => Callback::Stop,
+    }
+}
+
 /// A call, with a word before and after it for whoever wants to know.
 fn told<T>(
     calls: Option<&dyn Calls>,
-    before: impl FnOnce(&dyn Calls),
+    (callback, message): (Callback, Option<&Message>),
     call: impl FnOnce() -> T,
 ) -> T {
     if let Some(calls) = calls {
-        before(calls);
+        calls.begin(callback, message);
     }
     let result = call();
     if let Some(calls) = calls {
@@ -162,8 +195,6 @@ fn told<T>(
 pub fn failure(shared: &SeatShared, status: Status) -> NodeFailure {
     shared.take_failure().unwrap_or_else(|| NodeFailure {
         panicked: status == ffi::ERR_PANICKED,
-        text: status_text(status).to_owned(),
-        causes: Vec::new(),
-        place: None,
+        ..NodeFailure::new(status_text(status))
     })
 }

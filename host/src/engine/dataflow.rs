@@ -9,7 +9,6 @@ use super::plan::NodeIndex;
 use super::progress::{NodeProgress, Progress, Watcher};
 use super::remote::{Outlet, RemoteInput};
 use super::report::{NodeReport, Report, TimerReport};
-use super::route::Exit;
 use super::seat::SeatShared;
 use super::state::{Action, Ending, Event, State};
 use super::timers::{Timer, Timers};
@@ -102,14 +101,7 @@ impl Dataflow {
         readers: Arc<str>,
         outlet: Arc<dyn Outlet>,
     ) -> bool {
-        let of_node = self.nodes.iter().find(|of| of.shared.id == *node);
-        let outputs = of_node.map(|node| node.shared.outputs.as_slice());
-        let mut outputs = outputs.unwrap_or_default().iter();
-        match outputs.find(|of| of.name == output.as_str()) {
-            Some(output) => output.route.attach(Exit { outlet, readers }),
-            None => return false,
-        }
-        true
+        self.probe().attach(node, output, readers, outlet)
     }
 
     /// Tells of what happens to the nodes from now on, instead of whom it told before. Called where [`Dataflow::run`]
@@ -121,7 +113,11 @@ impl Dataflow {
     /// Runs the dataflow to its end and says what became of it. Commands come from the receiver; without a sender left
     /// none come.
     pub async fn run(mut self, mut commands: Receiver<Command>) -> Report {
-        self.perform(self.state.begin());
+        let begin = self.state.begin();
+        for node in self.state.waiting() {
+            self.tell_of(node, NodeProgress::Restarting);
+        }
+        self.perform(begin);
         loop {
             let deadline = self.state.next_deadline().map(|at| self.began + at);
             let event = tokio::select! {
@@ -435,9 +431,8 @@ pub(super) fn event_of(told: Told) -> Event {
             inputs_closed,
         } => Event::Ended(node, ending, inputs_closed),
         Told::Lost { node } => {
-            let failure = engine_fault();
             let ending = Ending::Failed {
-                failure,
+                failure: Box::new(engine_fault()),
                 last_input: None,
             };
             Event::Lost(node, ending)
@@ -453,11 +448,8 @@ async fn until(deadline: Option<Instant>) {
 }
 
 fn engine_fault() -> NodeFailure {
-    let text = "the engine's own thread panicked; please report this".to_owned();
     NodeFailure {
         panicked: true,
-        text,
-        causes: Vec::new(),
-        place: None,
+        ..NodeFailure::new("the engine's own thread panicked; please report this")
     }
 }

@@ -8,16 +8,20 @@
 //! A mutex and a condition variable: measured, this wakes a reader faster than any channel, because the futex wake is
 //! nearly the whole cost. The wake is skipped while the reader is awake. So that a busy reader and a busy sender seldom
 //! meet at the mutex, the reader is lent several messages of a `backpressure` input at once; they count as in the queue
-//! until it has had them all. Inputs that drop are not lent from: what is dropped would no longer be the oldest.
+//! until it has had them all. Inputs that drop are not lent from: what is dropped would no longer be the oldest. Past the
+//! queues there may be a door, to a node outside this process.
 
+mod door;
 mod reader;
 mod taken;
 
+pub use door::{Door, Passed};
 pub use reader::{Lent, Pass};
 pub use taken::{OnTaken, Taken};
 
 use super::SeatId;
 use crate::descriptor::QueuePolicy;
+use door::ThisDoor;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
@@ -139,6 +143,12 @@ struct State {
     lender: Option<usize>,
     reader_waits: bool,
     ended: bool,
+    /// Past the queues.
+    door: Option<ThisDoor>,
+    /// What is behind the door takes nothing now: no message comes out.
+    paused: bool,
+    /// The reader is to look at what else it has to do.
+    nudged: bool,
 }
 
 #[derive(Debug)]
@@ -226,9 +236,17 @@ impl Mailbox {
 
     /// Changes an input and wakes the reader if that gave it something.
     fn change<T>(&self, slot: Slot, change: impl FnOnce(&mut Input) -> T) -> Option<T> {
-        let mut state = self.state();
+        self.change_locked(self.state(), slot, change)
+    }
+
+    fn change_locked<T>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        slot: Slot,
+        change: impl FnOnce(&mut Input) -> T,
+    ) -> Option<T> {
         let result = change(state.inputs.get_mut(slot.0)?);
-        if state.list(slot.0) {
+        if state.list(slot.0) && !state.paused {
             self.tell_reader(state, MESSAGES);
         }
         Some(result)
@@ -246,10 +264,17 @@ impl Mailbox {
 
     /// Puts a message in, or says why not; gives it back when it is [`Pushed::Full`].
     pub fn push(&self, slot: Slot, message: Message) -> (Pushed, Option<Message>) {
+        let state = match self.through(self.state(), slot, &message) {
+            Ok(left) => {
+                left.tell();
+                return (Pushed::In, None);
+            }
+            Err(state) => state,
+        };
         let mut dropped = None;
         let mut back = None;
         let mut left = ToTell::default();
-        let pushed = self.change(slot, |input| {
+        let pushed = self.change_locked(state, slot, |input| {
             if input.shut {
                 dropped = Some(message);
                 input.count.discarded += 1;

@@ -6,6 +6,7 @@
 
 mod clock;
 mod code;
+mod crash;
 mod dataflow;
 mod driven;
 mod inline;
@@ -24,9 +25,10 @@ mod wiring;
 mod worker;
 
 pub use clock::Clock;
+pub use crash::{Crash, LastMessage};
 pub use dataflow::Dataflow;
 pub use driven::{Drive, Driven};
-pub use mailbox::{InputCount, OnTaken, Taken};
+pub use mailbox::{Door, InputCount, OnTaken, Passed, Taken};
 pub use outside::{Body, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Upstream};
 pub use plan::{
     Chosen, ChosenCode, NodeIndex, OwnInputs, Plan, PlanError, PlannedCode, RemoteInputs,
@@ -38,8 +40,10 @@ pub use route::Tapped;
 pub use state::{Ending, START_GRACE};
 pub use wiring::{LogInput, LogOutput};
 
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PortName};
+use crate::sys::scene::Callback;
 use plugin_abi::hosting::LogLine;
+use plugin_abi::message::Message;
 use seat::SeatShared;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -57,6 +61,13 @@ pub trait EngineLog: Send + Sync {
     fn engine(&self, level: u32, node: Option<&NodeId>, text: &str);
     /// The most verbose level wanted of a node, which may change at any time.
     fn level(&self, node: &NodeId) -> Arc<AtomicU32>;
+    /// The instances of a node will be called in this process. Its inputs are in the order of their indices; `code` says
+    /// what it is made from, in lines.
+    fn hosts(&self, _node: &NodeId, _inputs: &[String], _code: &str) {}
+    /// A node has crashed. Where there is more about it to read than can be said in a line, if anywhere.
+    fn crashed(&self, _node: &NodeId, _crash: Crash) -> Option<String> {
+        None
+    }
     /// Who is told what a plugin's instance is called for, if anybody is: what is known when the process crashes.
     fn calls(&self, _node: &NodeId) -> Option<Arc<dyn Calls>> {
         None
@@ -65,10 +76,8 @@ pub trait EngineLog: Send + Sync {
 
 /// Told of each call of an instance, on the node's thread. Costs each call what it costs.
 pub trait Calls: Send + Sync {
-    /// The instance is to be made.
-    fn create(&self);
-    /// It gets an event.
-    fn event(&self, event: &OutsideEvent<'_>);
+    /// The instance is to be called, with a message if that is an input's.
+    fn begin(&self, callback: Callback, message: Option<&Message>);
     /// The call has returned.
     fn returned(&self);
     /// The call begins to wait for a reader with `backpressure`, or goes on: in turn.
@@ -128,5 +137,23 @@ impl Probe {
         let seat = self.0.iter().find(|seat| seat.id.as_str() == node)?;
         let output = seat.outputs.iter().find(|port| port.name == output)?;
         Some(output.route.tap(capacity))
+    }
+
+    /// As [`Dataflow::attach`], while it runs.
+    pub fn attach(
+        &self,
+        node: &NodeId,
+        output: &PortName,
+        readers: Arc<str>,
+        outlet: Arc<dyn Outlet>,
+    ) -> bool {
+        let of_node = self.0.iter().find(|seat| seat.id == *node);
+        let outputs = of_node.map(|seat| seat.outputs.as_slice());
+        let mut outputs = outputs.unwrap_or_default().iter();
+        match outputs.find(|of| of.name == output.as_str()) {
+            Some(output) => output.route.attach(route::Exit { outlet, readers }),
+            None => return false,
+        }
+        true
     }
 }

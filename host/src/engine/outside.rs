@@ -3,7 +3,8 @@
 //! Invariant: such a node has a seat, a thread and queues like any other; only its callbacks lead out of the process, and
 //! it ends when it says so. Absent: processes and wires.
 
-use super::mailbox::Order;
+use super::Crash;
+use super::mailbox::{Door, Order};
 use super::seat::{SeatHandle, SeatShared};
 use super::state::Ending;
 use crate::ids::{DataflowId, NodeId};
@@ -101,6 +102,12 @@ pub trait Body {
 
     /// Nothing else waits for the node now: what was put together goes out.
     fn idle(&mut self);
+
+    /// What takes messages on their senders' threads while the node's own thread waits for work. Asked once, after
+    /// [`Body::go`].
+    fn door(&self) -> Option<Arc<dyn Door>> {
+        None
+    }
 }
 
 /// What an instance outside tells the engine. Any thread, also after the instance's end: then it has no effect. Clones
@@ -163,6 +170,11 @@ impl OutsideEnd {
         self.handle.may_wait(output)
     }
 
+    /// The node's [door](Body::door) takes messages again.
+    pub fn resume(&self) {
+        self.handle.resume();
+    }
+
     /// Nothing more comes on this output: its readers are told so after what was sent.
     pub fn close_output(&self, output: u32) {
         self.handle.close_output(output);
@@ -176,6 +188,11 @@ impl OutsideEnd {
     /// A warning of the runtime about the node.
     pub fn warn(&self, text: &str) {
         self.handle.warn(text);
+    }
+
+    /// The instance has crashed: where there is more to read about it, for its failure.
+    pub fn crashed(&self, crash: Crash) -> Option<String> {
+        self.handle.crashed(crash)
     }
 
     /// The most verbose level wanted of the node, which may change at any time.

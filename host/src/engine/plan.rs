@@ -54,6 +54,8 @@ pub struct PlannedNode {
     pub log_output: Option<String>,
     /// When it is started again.
     pub restart: Restart,
+    /// How often it has been made before.
+    pub restarts: u32,
     /// Its thread: index into [`Plan::workers`].
     pub worker: usize,
     /// Whether the node that it reads from calls it inline.
@@ -228,6 +230,7 @@ impl Plan {
                 outputs: outputs(node, &chosen.kind),
                 log_output: node.logs.logs_as.as_ref().map(ToString::to_string),
                 restart: node.restart.clone(),
+                restarts: 0,
                 worker: 0,
                 inline: chosen.is_here() && *node.thread_place() == ThreadPlace::Sender,
             });

@@ -65,7 +65,8 @@ impl RemoteInput {
     }
 
     /// From now on tells `listener` of messages that leave the queue, each message that was pushed once, and when the
-    /// input takes no more, exactly once and at once if that is so already. To be set before the first message, and once.
+    /// input takes no more, exactly once and at once if that is so already. To be set before the first message, or anew before the
+    /// first one of another sender: of those that are in then it is told nothing.
     ///
     /// The listener is called on the node's thread and in [`RemoteInput::push`], outside of locks; it must not wait. A
     /// message that leaves while the input is shut may be told of after that.

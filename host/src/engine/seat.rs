@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::mailbox::{Mailbox, Order};
 use super::remote::Outlet;
 use super::route::Route;
-use super::{Calls, EngineLog, SeatId};
+use super::{Calls, Crash, EngineLog, SeatId};
 use crate::ids::NodeId;
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{Callbacks, Heap, LogLine, NodeFailure, Room};
@@ -153,6 +153,11 @@ impl SeatShared {
     /// Logs a warning of the engine about this node.
     pub fn warn(&self, text: &str) {
         self.log.engine(2, Some(&self.id), text);
+    }
+
+    /// The node has crashed: where there is more to read about it.
+    pub fn crashed(&self, crash: Crash) -> Option<String> {
+        self.log.crashed(&self.id, crash)
     }
 
     /// The failure that was reported last.
@@ -354,6 +359,11 @@ impl Callbacks for SeatHandle {
 }
 
 impl SeatHandle {
+    /// The instance has crashed: where there is more to read about it.
+    pub fn crashed(&self, crash: Crash) -> Option<String> {
+        self.shared.crashed(crash)
+    }
+
     /// The node.
     pub fn node(&self) -> &NodeId {
         &self.shared.id
@@ -377,6 +387,11 @@ impl SeatHandle {
         {
             output.route.close();
         }
+    }
+
+    /// What is behind the node's door takes messages again.
+    pub(super) fn resume(&self) {
+        self.shared.mailbox.resume();
     }
 
     /// Gives an order to the node's own thread.

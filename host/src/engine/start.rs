@@ -15,7 +15,8 @@ use super::wiring::{self, Wiring};
 use super::worker::{self, SeatSpec};
 use super::{EngineLog, SeatId, StartError, Told};
 use crate::ids::DataflowId;
-use crate::sys::affinity;
+use crate::plugin::about;
+use crate::sys::{affinity, crash};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -42,6 +43,7 @@ impl Dataflow {
             log_outputs,
             remote_inputs,
         } = Wiring::new(plan, &clock);
+        let restarts: Vec<u32> = plan.nodes.iter().map(|node| node.restarts).collect();
         let mut dataflow = Self {
             id,
             state: State::new(
@@ -49,7 +51,8 @@ impl Dataflow {
                 plan.exit_when_nodes_finish,
                 plan.grace,
             )
-            .held(plan.held),
+            .held(plan.held)
+            .after(&restarts),
             nodes: Vec::new(),
             workers: Vec::new(),
             timer_routes: timers,
@@ -166,7 +169,7 @@ impl Dataflow {
     fn code(&self, planned: &PlannedNode) -> Code {
         let level = self.log.level(&planned.id);
         let inputs = planned.inputs.iter();
-        let inputs = inputs.map(|input| input.name.to_string()).collect();
+        let inputs: Vec<String> = inputs.map(|input| input.name.to_string()).collect();
         let outputs = planned.outputs.iter();
         let outputs = outputs.map(|output| output.name.clone()).collect();
         match &planned.code {
@@ -174,16 +177,20 @@ impl Dataflow {
                 plugin,
                 kind,
                 config,
-            } => Code::Plugin(PluginCode {
-                kind: *kind,
-                library: plugin.library(),
-                level,
-                dataflow: self.id.to_string(),
-                config: config.clone(),
-                inputs,
-                outputs,
-                calls: self.log.calls(&planned.id),
-            }),
+            } => {
+                let code = about(plugin.path(), plugin.handshake());
+                self.log.hosts(&planned.id, &inputs, &code);
+                Code::Plugin(PluginCode {
+                    kind: *kind,
+                    library: plugin.library(),
+                    level,
+                    dataflow: self.id.to_string(),
+                    config: config.clone(),
+                    inputs,
+                    outputs,
+                    calls: self.log.calls(&planned.id),
+                })
+            }
             PlannedCode::Outside(outside) => {
                 let about = About {
                     dataflow: self.id,
@@ -212,6 +219,8 @@ impl Dataflow {
         let nodes: Vec<NodeIndex> = specs.iter().map(|spec| spec.node).collect();
         let first = specs.first().map(|spec| spec.shared.id.clone());
         let run = move || {
+            // Without one a stack that overflows may not be told.
+            let _stack = crash::Stack::of_this_thread();
             if !cores.is_empty()
                 && let Err(error) = affinity::pin_this_thread(&cores)
             {

@@ -156,14 +156,43 @@ impl State {
         self
     }
 
-    /// The first actions: make every node.
-    pub fn begin(&self) -> Vec<Action> {
-        (0..self.nodes.len())
-            .map(|node| Action::Create {
-                node,
-                restart_count: 0,
-            })
-            .collect()
+    /// The restarts that the nodes begin with, in their order, after a state machine before this one: 0 is the first
+    /// time. Those that are to wait before that are made later. Before the first event.
+    pub fn after(mut self, restarts: &[u32]) -> Self {
+        for (node, restarts) in self.nodes.iter_mut().zip(restarts) {
+            node.restarts = *restarts;
+            node.in_window = *restarts;
+            let wait = node.policy.wait_before(*restarts);
+            if *restarts > 0 && !wait.is_zero() {
+                // Counted when it is made.
+                node.restarts -= 1;
+                node.phase = Phase::Waiting { until: wait };
+            }
+        }
+        self
+    }
+
+    /// The first actions: make every node that has not to wait.
+    pub fn begin(&mut self) -> Vec<Action> {
+        let nodes = self.nodes.iter().enumerate();
+        let first = nodes.filter(|(_, node)| node.phase == Phase::Creating);
+        let first = first.map(|(index, node)| Action::Create {
+            node: index,
+            restart_count: node.restarts,
+        });
+        let mut actions = first.collect();
+        if self.waiting().next().is_some() {
+            // If all do, nobody waits for them.
+            self.start_if_ready(&mut actions);
+        }
+        actions
+    }
+
+    /// Nodes that are made again after a wait.
+    pub fn waiting(&self) -> impl Iterator<Item = NodeIndex> {
+        let nodes = self.nodes.iter().enumerate();
+        let waiting = nodes.filter(|(_, node)| matches!(node.phase, Phase::Waiting { .. }));
+        waiting.map(|(index, _)| index)
     }
 
     /// Handles an event.
@@ -441,14 +470,8 @@ impl Node {
         {
             return None;
         }
-        let delay = self.policy.delay.unwrap_or_default();
-        let doubled = delay.saturating_mul(1_u32.checked_shl(self.in_window).unwrap_or(u32::MAX));
         self.in_window += 1;
-        Some(
-            self.policy
-                .max_delay
-                .map_or(doubled, |most| doubled.min(most)),
-        )
+        Some(self.policy.wait_before(self.in_window))
     }
 }
 

@@ -116,6 +116,7 @@ impl Seats {
     }
 
     fn ended_with(&self, seat: &mut Seat, ending: Ending, inputs_closed: bool) {
+        self.mailbox.set_door(None);
         for (_, slot, _) in &seat.spec.inputs {
             self.mailbox.hold(*slot, true);
         }
@@ -145,8 +146,8 @@ impl Seats {
                 ends.then_some(Ending::Finished)
             }),
             Order::Fail { instance } => self.with(seat, |seat| {
-                seat.is_instance(instance)
-                    .then(|| seat.failed(ffi::ERR_FAILED))
+                let failed = || seat.reported(seat.failed(ffi::ERR_FAILED), None, None);
+                seat.is_instance(instance).then(failed)
             }),
             Order::Ended {
                 instance,
@@ -194,6 +195,11 @@ impl Seats {
             for (_, slot, _) in &seat.spec.inputs {
                 self.mailbox.hold(*slot, false);
             }
+            // The slots of a thread with several seats are not the indices of one's inputs, and what is heard of in time
+            // is known to the thread.
+            if self.seats.len() == 1 && seat.timeouts().next().is_none() {
+                self.mailbox.set_door(seat.door());
+            }
         }
     }
 
@@ -219,16 +225,17 @@ impl Seats {
             return Err(message);
         };
         loop {
-            let (next, last) = match self.mailbox.pass(slot) {
-                Pass::After(earlier) => (earlier, false),
-                Pass::Now => (message.clone(), true),
+            let earlier = match self.mailbox.pass(slot) {
+                Pass::After(earlier) => Some(earlier),
+                Pass::Now => None,
                 Pass::Shut => return Ok(()),
             };
-            if let Some(ending) = seat.message(input, &next) {
+            let ending = seat.message(input, earlier.as_ref().unwrap_or(&message));
+            if let Some(ending) = ending {
                 self.ended(&mut seat, ending);
-                return if last { Ok(()) } else { Err(message) };
+                return earlier.map_or(Ok(()), |_| Err(message));
             }
-            if last {
+            if earlier.is_none() {
                 return Ok(());
             }
         }

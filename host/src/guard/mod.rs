@@ -7,6 +7,9 @@
 //! among their descendants (on Linux), so that leaving the group or the session is no way out. On Windows a job object
 //! does the killing, and there is one process.
 //!
+//! What a worker was doing when it died it has written into memory that both share (`sys::scene`): the guard names the node
+//! whose callback has crashed it, and so does the next worker, which knows of the deaths before it.
+//!
 //! Signals that ask the guard to end are counted and passed on; a user's process that gets them itself, as the whole
 //! foreground of a terminal does, counts its own, and the larger number is what was asked for.
 //!
@@ -29,8 +32,10 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
+pub use crate::sys::scene::{Crash, Life};
 pub use death::Death;
 
+use crate::sys::scene;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -70,6 +75,21 @@ pub fn deaths() -> u32 {
     DEATHS.load(Ordering::Relaxed)
 }
 
+/// Says what this worker is to the guard, and to the worker that comes after its death.
+pub fn tell_life(life: &Life) {
+    scene::tell_life(life);
+}
+
+/// The deaths of the workers before this one, the latest last. Only so many are remembered.
+pub fn before() -> Vec<Death> {
+    let deaths = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    deaths.clone()
+}
+
+/// Deaths that are remembered: each has a report, and more in a row tell nothing more.
+#[cfg(unix)]
+const REMEMBERED: usize = 8;
+
 /// The number of the process that stands for the command: the guard's where there is one, else this process's. Whoever
 /// signals or kills it reaches both.
 pub fn process_id() -> u32 {
@@ -86,18 +106,10 @@ pub fn requests() -> watch::Receiver<u64> {
     REQUESTS.subscribe()
 }
 
-/// Something to be done when the guard has died, after all descendants have been killed and before this process ends: what
-/// would be left behind is taken away. Quick, and without waiting for another thread.
-pub fn at_loss(cleanup: impl FnOnce() + Send + 'static) {
-    let mut cleanups = CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    cleanups.push(Box::new(cleanup));
-}
-
 static DEATHS: AtomicU32 = AtomicU32::new(0);
+/// In the guard's memory, and so in that of each worker.
+static BEFORE: Mutex<Vec<Death>> = Mutex::new(Vec::new());
 /// The number of the guard; 0 where there is none.
 static GUARD: AtomicU32 = AtomicU32::new(0);
 static HANDLED: AtomicBool = AtomicBool::new(false);
 static REQUESTS: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
-static CLEANUPS: Mutex<Vec<Cleanup>> = Mutex::new(Vec::new());
-
-type Cleanup = Box<dyn FnOnce() + Send>;

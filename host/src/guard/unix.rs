@@ -4,14 +4,15 @@
 //! signal.
 
 use super::streak::Streak;
-use super::{DEATHS, Death, GUARD, Rules};
-use crate::sys::{descendants, ending, fork, leftovers};
+use super::{BEFORE, DEATHS, Death, GUARD, REMEMBERED, Rules};
+use crate::sys::{descendants, ending, fork, leftovers, scene};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 use std::ffi::CStr;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,12 @@ pub(super) fn enter(rules: Rules, tell: &dyn Fn(&Death)) -> io::Result<Way> {
     let _ = descendants::adopt_orphans();
     // Of processes that were killed before, and had nobody to do it.
     leftovers::sweep();
+    // Without it nobody knows which node it was.
+    let _ = scene::share();
     let guard = std::process::id();
     let mut streak = Streak::default();
     loop {
+        scene::clear();
         let split = UnixStream::pair().and_then(|pair| Ok((pair, fork::fork()?)));
         let ((ours, its), side) = split.inspect_err(|_| held.release())?;
         match side {
@@ -176,31 +180,64 @@ fn after(
     leftovers::sweep();
     let again = rules.again && watch.asked.is_none();
     let death = Death {
-        how: match ending::crash(status) {
-            Some(signal) => format!("was killed by {signal}"),
-            None => format!(
-                "ended without being asked to, with exit code {}",
-                status.code().unwrap_or_default()
-            ),
-        },
         all_ended,
         pause: again.then(|| streak.pause(watch.since.elapsed())),
+        ..death(status)
     };
     tell(&death);
-    match death.pause {
+    let pause = death.pause;
+    remember(death);
+    match pause {
         Some(pause) => watch.pause(pause),
-        None => end(status),
+        // Also what has ended with success has not come to its end.
+        None => std::process::exit(code(status).max(1)),
     }
     if let Some(signal) = watch.asked {
         std::process::exit(128 + signal.as_raw());
     }
 }
 
-/// Ends as the worker did, as shells tell it; never with success where there was none.
+/// How it has died, and what it has left of that.
+fn death(status: ExitStatus) -> Death {
+    let signal = ending::crash(status);
+    // Whoever kills it so does not ask which node is called.
+    let killed = status.signal() == Some(Signal::KILL.as_raw());
+    let crash = scene::crash(!killed);
+    let cause = crash.as_ref().and_then(|crash| match crash.overflow {
+        true => Some("stack overflow"),
+        false => crash.cause(),
+    });
+    let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
+    Death {
+        how: match &signal {
+            Some(signal) => format!("{signal}{cause}"),
+            None => format!("exit code {}", status.code().unwrap_or_default()),
+        },
+        killed: signal.is_some(),
+        crash,
+        all_ended: false,
+        pause: None,
+    }
+}
+
+/// For the workers that follow.
+fn remember(death: Death) {
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    if before.len() >= REMEMBERED {
+        before.remove(0);
+    }
+    before.push(death);
+}
+
+/// Ends as the worker did.
 fn end(status: ExitStatus) -> ! {
-    let code = match (status.code(), status.signal()) {
+    std::process::exit(code(status))
+}
+
+/// How the worker ended, as shells tell it.
+fn code(status: ExitStatus) -> i32 {
+    match (status.code(), status.signal()) {
         (Some(code), _) => code,
         (None, signal) => 128 + signal.unwrap_or_default(),
-    };
-    std::process::exit(code)
+    }
 }

@@ -1,19 +1,18 @@
 //! The worker's side on Unix: a thread that reads what the guard says, and notices its death.
 
 use super::unix::LEAVING;
-use super::{CLEANUPS, HANDLED, REQUESTS};
-use crate::sys::{crash, descendants, ending, family};
+use super::{HANDLED, REQUESTS};
+use crate::sys::{crash, descendants, ending, family, leftovers};
 use rustix::process::{Signal, getpid, kill_process, setpgid};
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 /// How long killed processes may take to end.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// How long this process's own cleaning up and exit may take.
+/// How long an orderly exit may take.
 const EXIT: Duration = Duration::from_secs(1);
 /// Between two looks for adopted children that have ended.
 const LOOK: Duration = Duration::from_secs(30);
@@ -83,20 +82,19 @@ fn request(signal: u8) {
     }
 }
 
-/// The guard has died. What libraries would leave behind they take away at an orderly exit, which may hang where threads
-/// hold locks.
+/// The guard has died. Shared memory goes first, which needs no lock of anybody; what else libraries would leave behind they
+/// take away at an orderly exit, which may hang where threads hold locks.
 fn end_all() -> ! {
     family::start_no_more();
     descendants::kill_all(false, DEADLINE);
+    leftovers::let_go();
     // From here on nothing of ours need be waited for, and whatever hangs ends with the process.
     let watchdog = thread::Builder::new().spawn(|| {
         thread::sleep(EXIT);
+        // A node that still runs may have made more.
+        leftovers::let_go();
         ending::vanish()
     });
-    let mut cleanups = CLEANUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    for cleanup in cleanups.drain(..) {
-        cleanup();
-    }
     match watchdog {
         Ok(_) => std::process::exit(1),
         Err(_) => ending::vanish(),

@@ -5,9 +5,10 @@
 
 use super::say;
 use crate::engine::{
-    Calls, Driven, Ending, EngineLog, InputCount, OnTaken, OutsideEvent, Plan, RemoteInput, Taken,
+    Calls, Driven, Ending, EngineLog, InputCount, OnTaken, Plan, RemoteInput, Taken,
 };
 use crate::ids::NodeId;
+use crate::sys::scene;
 use arc_swap::ArcSwapOption;
 use plugin_abi::hosting::LogLine;
 use plugin_abi::message::Message;
@@ -16,8 +17,9 @@ use plugin_abi::wire::frame::{Ended, FromNode, How};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::page::{Callback, Page};
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// All nodes of the process.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Place {
     outputs: Vec<Output>,
     /// Where the daemon reads in which callback the node is.
     page: ArcSwapOption<Page>,
+    /// By which this process names it when it crashes.
+    scene: OnceLock<scene::Place>,
     channel: Mutex<Option<Arc<Channel>>>,
     /// Events that came over the connection and have not left their queue.
     waiting: AtomicU32,
@@ -79,6 +83,7 @@ impl Bench {
                     })
                     .collect(),
                 page: ArcSwapOption::empty(),
+                scene: OnceLock::new(),
                 channel: Mutex::default(),
                 waiting: AtomicU32::new(0),
             })
@@ -158,7 +163,7 @@ impl Bench {
                 inputs,
             } => {
                 let how = match ending {
-                    Ending::Failed { failure, .. } => How::Failed(failure),
+                    Ending::Failed { failure, .. } => How::Failed(*failure),
                     Ending::Stopped => How::Stopped,
                     _ => How::Done,
                 };
@@ -305,23 +310,19 @@ impl Place {
 }
 
 impl Calls for Place {
-    fn create(&self) {
+    fn begin(&self, callback: Callback, message: Option<&Message>) {
         if let Some(page) = &*self.page.load() {
-            page.begin(Callback::Create);
+            page.begin(callback);
         }
-    }
-
-    fn event(&self, event: &OutsideEvent<'_>) {
-        if let Some(page) = &*self.page.load() {
-            page.begin(match *event {
-                OutsideEvent::Input { input, .. } => Callback::Input(input),
-                OutsideEvent::InputClosed { input } => Callback::InputClosed(input),
-                OutsideEvent::Stop(_) => Callback::Stop,
-            });
+        if let Some(scene) = self.scene.get() {
+            scene.begin(callback, message.map_or(ptr::null(), Message::as_ptr));
         }
     }
 
     fn returned(&self) {
+        if let Some(scene) = self.scene.get() {
+            scene.end();
+        }
         if let Some(page) = &*self.page.load() {
             page.end();
         }
@@ -346,6 +347,18 @@ impl EngineLog for Bench {
         match node.and_then(|node| self.of(node)) {
             Some(place) => place.log(&line),
             None => say(format_args!("{text}")),
+        }
+    }
+
+    fn hosts(&self, node: &NodeId, inputs: &[String], code: &str) {
+        if let Some(place) = self.of(node) {
+            let about = scene::About {
+                dataflow: "",
+                node: node.as_str(),
+                inputs,
+                code,
+            };
+            place.scene.get_or_init(|| scene::Place::new(about));
         }
     }
 

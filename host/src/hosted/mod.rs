@@ -9,7 +9,7 @@ mod bench;
 mod outlet;
 mod service;
 
-use crate::descriptor::resolve::Places;
+use crate::descriptor::resolve::{self, Places};
 use crate::descriptor::{NodePath, Spanned};
 use crate::engine::{Dataflow, Drive, Ending, Plan, StartError};
 use crate::launch::{self, Elsewhere, Runtime};
@@ -26,6 +26,7 @@ use plugin_abi::wire::channel::{Channel, Incoming, Side};
 use plugin_abi::wire::frame::{self, Control};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::node::ServeError;
+use plugin_abi::wire::stack;
 use plugin_abi::wire::sys::{Stream, Wait};
 use std::fmt;
 use std::io::{self, Write};
@@ -77,7 +78,11 @@ pub fn run() -> Result<(), HostedError> {
     let (ToHost::Spec(id, spec), _) = next(&mut control)? else {
         return Err(WireError::Malformed("the first order is no specification").into());
     };
-    let plan = plan(&spec)?;
+    // Until the end: where a copy is gone, a panic's frames have no names.
+    let loader = loader(Isolation::Shared, |library, line| {
+        say(format_args!("{library}: {}", line.message));
+    });
+    let plan = plan(&spec, &loader)?;
     let bench = Arc::new(Bench::new(&plan, spec.window, pool));
     let dataflow = Dataflow::start(id, &plan, bench.clone())?;
     for (node, place) in plan.nodes.iter().zip(bench.places()) {
@@ -105,10 +110,11 @@ fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// What a plugin crashes of is on standard error, which the daemon reads.
+/// What a plugin crashes of is on standard error, which the daemon reads, and where it hangs, when the daemon asks.
 fn report_crashes() {
     // Without handlers the process dies as well, and the daemon tells of that.
     let _ = crash::report();
+    stack::answer();
 }
 
 /// Hands on what the daemon orders until it ends.
@@ -148,20 +154,19 @@ fn next(control: &mut Incoming) -> Result<(ToHost, u128), HostedError> {
 }
 
 /// Loads the plugins and makes the plan, by the daemon's own rules.
-fn plan(spec: &HostSpec) -> Result<Plan, HostedError> {
-    let loader = loader(Isolation::Shared, |library, line| {
-        say(format_args!("{library}: {}", line.message));
-    });
+fn plan(spec: &HostSpec, loader: &Loader) -> Result<Plan, HostedError> {
     let mut part = spec.part.clone();
     for (node, file) in part.nodes.iter_mut().zip(&spec.files) {
         node.process = None;
         node.load = None;
-        let (value, at) = (file.clone(), node.at);
+        // The daemon has found the file: nothing in its name is to be replaced once more.
+        node.deploy.working_dir = None;
+        let (value, at) = (resolve::literally(file), node.at);
         node.path = NodePath::File(Spanned { value, at });
     }
     let places = Places::of_this_process(&[]);
     let runtime = Runtime {
-        loader: &loader,
+        loader,
         launcher: None,
     };
     let elsewhere = Elsewhere {

@@ -5,6 +5,7 @@
 //! Implicit shared memory is off: `data` puts large messages there itself, within what may be locked.
 
 use super::address::Address;
+use super::data::has_shared_memory;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -38,6 +39,8 @@ fn listening(address: SocketAddr) -> Value {
 }
 
 fn transport() -> Value {
+    // Without room no connection would come about.
+    let shares = has_shared_memory();
     json!({
         "unicast": { "open_timeout": ms(OPEN_TIMEOUT), "accept_timeout": ms(OPEN_TIMEOUT) },
         "link": { "tx": {
@@ -48,7 +51,7 @@ fn transport() -> Value {
                 "congestion_control": { "drop": { "wait_before_drop": PATIENCE.as_micros() as u64 } },
             },
         } },
-        "shared_memory": { "enabled": true, "transport_optimization": { "enabled": false } },
+        "shared_memory": { "enabled": shares, "transport_optimization": { "enabled": false } },
     })
 }
 

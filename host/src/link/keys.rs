@@ -87,6 +87,12 @@ impl DataKey {
         Self(format!("{PREFIX}/out/{machine}/{dataflow}/{node}/{output}"))
     }
 
+    /// The same stream begun anew, numbers and all, because one of its ends has begun again in this life of its daemon.
+    #[must_use]
+    pub fn again(self, life: Epoch) -> Self {
+        Self(format!("{}/@life/{life}", self.0))
+    }
+
     /// Copies of an output for one who looks on.
     pub fn tap(machine: &MachineId, tap: RequestId) -> Self {
         Self(format!("{PREFIX}/tap/{machine}/{tap}"))
@@ -145,7 +151,7 @@ impl Member {
     }
 
     /// `None` for a key that is no token's.
-    pub(super) fn of(key: &str) -> Option<Self> {
+    pub fn of(key: &str) -> Option<Self> {
         let rest = key.strip_prefix(PREFIX)?.strip_prefix("/live/")?;
         let (who, epoch) = rest.split_once('/')?;
         let epoch = epoch.parse().ok()?;
@@ -179,6 +185,8 @@ mod tests {
             Key(data.as_str().into()),
             data.reader(&machine()),
             data.credit(&machine()),
+            Key(data.clone().again(epoch).0),
+            data.clone().again(epoch).reader(&machine()),
             Key(DataKey::tap(&machine(), RequestId::new()).0),
             Key(DataKey::logs(&machine(), id, None, None).0),
             Key(DataKey::logs(&machine(), id, Some(LogLevel::Debug), None).0),

@@ -20,7 +20,8 @@ use zenoh::sample::Locality;
 const ASK: Duration = Duration::from_millis(1_000);
 /// Pauses between questions, from the first to the longest.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-/// A coordinator answers greetings a moment after it takes connections.
+/// A coordinator answers greetings a moment after it takes connections, and anew when one has come back; others that are
+/// connected to it may be heard before it.
 const OPENING: Duration = Duration::from_millis(300);
 /// How long to knock when everything else has failed.
 const KNOCK: Duration = Duration::from_millis(300);
@@ -136,20 +137,24 @@ impl Link {
         let began = Instant::now();
         let mut pause = PAUSE.0;
         loop {
-            match self.ask(until).await? {
-                Asked::Answer(hello) => return fitting(self.me(), hello, there),
+            let asked = self.ask(until).await?;
+            let opens = began.elapsed() <= OPENING && Instant::now() + pause <= until;
+            match asked {
+                Asked::Answer(hello) if hello.role == Role::Coordinator || !opens => {
+                    return fitting(self.me(), hello, there);
+                }
                 Asked::TimedOut => {
                     return Err(MeetError::Silent {
                         address: there.clone(),
                         after: began.elapsed(),
                     });
                 }
-                Asked::Nobody if began.elapsed() > OPENING || Instant::now() + pause > until => {
+                Asked::Nobody if !opens => {
                     return Err(MeetError::NotDora {
                         address: there.clone(),
                     });
                 }
-                Asked::Nobody => tokio::time::sleep(pause).await,
+                Asked::Answer(_) | Asked::Nobody => tokio::time::sleep(pause).await,
             }
             pause = (pause * 2).min(PAUSE.1);
         }

@@ -5,6 +5,7 @@
 //! `log_dora.txt`, a name that no node can have. On file systems that ignore case, two nodes whose ids differ only
 //! by case share a file. Absent: a thread, a clock and the console.
 
+use super::crash::CrashReport;
 use super::file::{LogFile, Rotation};
 use super::level::Level;
 use super::line;
@@ -32,7 +33,7 @@ pub fn folder(out: &Path, dataflow: Uuid) -> PathBuf {
 }
 
 /// Node ids are file names as they are; this holds for whatever else a record may carry.
-fn file_name_part(node: &str) -> String {
+pub(super) fn file_name_part(node: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     node.chars()
         .map(|c| if plain(c) { c } else { '_' })
@@ -89,6 +90,16 @@ impl Files {
             .entry(dataflow)
             .or_default()
             .insert(node, rotation);
+    }
+
+    /// Writes a report of a crash, where it belongs.
+    pub(super) fn report(&self, report: &CrashReport) -> Option<Trouble> {
+        let error = report.write(&self.out).err()?;
+        Some(Trouble {
+            dataflow: report.dataflow,
+            path: report.path(&self.out),
+            error,
+        })
     }
 
     /// Takes a record; it is in its file after the next flush, an error at once. Gives the first trouble of each

@@ -5,6 +5,7 @@
 //! how lines are made and how they look.
 
 use super::console::{Console, ConsoleQueue};
+use super::crash::CrashReport;
 use super::file::Rotation;
 use super::files::Files;
 use super::filter::{Filter, Limit, Selection};
@@ -81,6 +82,7 @@ pub(super) enum Item {
         kept: bool,
     },
     Ended(Uuid),
+    Crash(Box<CrashReport>),
     /// How large a node's files become, from its next file on.
     Rotation(Uuid, String, Rotation),
     /// Passed on, and dropped when everything before it is written and shown.
@@ -158,6 +160,7 @@ struct Handle {
     threads: Mutex<Threads>,
     /// Where prints come in, if they do.
     printed: OnceLock<Printed>,
+    out: Option<PathBuf>,
 }
 
 impl Drop for Handle {
@@ -186,6 +189,7 @@ impl LogHub {
             Some((queue, console)) => (Some(Arc::new(queue)), Some(console)),
             None => (None, None),
         };
+        let out = settings.out.clone();
         let writer = Writer {
             shared: shared.clone(),
             files: settings.out.map(|out| Files::new(out, settings.rotation)),
@@ -212,6 +216,7 @@ impl LogHub {
             shared,
             threads: Mutex::new(Threads { running, ended }),
             printed: OnceLock::new(),
+            out,
         })))
     }
 
@@ -239,6 +244,16 @@ impl LogHub {
     /// waits is dropped (the verbose first) and counted.
     pub fn submit(&self, record: Record) {
         self.0.shared.submit(record);
+    }
+
+    /// Has a report of a crash written, behind the lines so far. Where it will be; `None` where there are no files, or too
+    /// much waits.
+    pub fn report(&self, report: CrashReport) -> Option<PathBuf> {
+        let path = report.path(self.0.out.as_deref()?);
+        let weight = report.weight();
+        let item = Item::Crash(Box::new(report));
+        let pushed = self.0.shared.queue.push(item, weight, Urgency::Severe);
+        pushed.is_ok().then_some(path)
     }
 
     /// The most verbose level that is wanted of a speaker, as [`Limit::number`], for plugins to read before they make

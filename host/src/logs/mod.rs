@@ -7,6 +7,7 @@
 
 mod bridge;
 mod console;
+mod crash;
 mod escape;
 mod file;
 pub mod files;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use bridge::Bridge;
 pub use console::Console;
+pub use crash::CrashReport;
 pub use file::Rotation;
 pub use filter::{Filter, FilterError, Limit, Selection};
 pub use folder::{OUT_DIR_VARIABLE, OutFolder, OutRequest, choose};

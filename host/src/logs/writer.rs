@@ -63,6 +63,12 @@ impl Writer {
                     files.set_rotation(dataflow, node, rotation);
                 }
             }
+            Item::Crash(report) => {
+                let trouble = self.files.as_ref().and_then(|files| files.report(&report));
+                if let Some(trouble) = trouble {
+                    self.tell_unreported(&trouble);
+                }
+            }
             Item::Flush(signal) => {
                 self.flush(now);
                 if let Some(console) = &self.console {
@@ -115,6 +121,12 @@ impl Writer {
             trouble.error,
             super::OUT_DIR_VARIABLE
         );
+        self.say(Record::new(Level::Warn, TARGET, text).by(about(trouble.dataflow)));
+    }
+
+    fn tell_unreported(&self, trouble: &Trouble) {
+        let path = escape::line(&trouble.path.display().to_string());
+        let text = format!("cannot write the crash report {path}: {}", trouble.error);
         self.say(Record::new(Level::Warn, TARGET, text).by(about(trouble.dataflow)));
     }
 

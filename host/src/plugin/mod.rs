@@ -4,12 +4,14 @@
 //! (`copies`), loading (`load`), and what it declares (`info`); nothing of a plugin runs before the file check has passed.
 //! Absent: running nodes.
 
+mod about;
 mod copies;
 pub mod describe;
 pub mod info;
 mod load;
 pub mod preflight;
 
+pub use about::{about, about_file};
 pub use copies::{Copies, CopyError};
 pub use load::{LibraryLog, LoadError, Loader, LoaderOptions, Plugin};
 

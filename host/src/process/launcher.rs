@@ -11,6 +11,7 @@ use super::native::{self, Native, NativeSpec, OwnProcess};
 use super::processes::Processes;
 use super::program::{self, Kind, Launchable};
 use super::{Placed, Runs};
+use crate::descriptor::resolve::{self, Places};
 use crate::descriptor::{
     Descriptor, InputSpec, Node, NodePath, Problem, Problems, ProcessPlace, QueuePolicy, Severity,
 };
@@ -69,7 +70,7 @@ pub struct OutsideNodes<'a> {
     /// What each declares.
     pub kinds: &'a BTreeMap<NodeId, KindInfo>,
     /// Where paths start.
-    pub folders: &'a [PathBuf],
+    pub places: &'a Places<'a>,
     /// Which outputs are read on other machines.
     pub read_elsewhere: ReadElsewhere<'a>,
 }
@@ -242,13 +243,7 @@ impl OutsideNodes<'_> {
 
     /// Where a node works: its `working_dir`, or the descriptor's folder, where that is on this machine.
     fn folder(&self, node: &Node) -> Result<PathBuf, String> {
-        let folder = self.descriptor.folder_of(node);
-        let folder = folder.map_err(|error| error.to_string())?;
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        let there = self.folders.iter().find(|folder| folder.is_dir());
-        Ok(there.cloned().unwrap_or(folder))
+        resolve::folder_of(node, self.places).map_err(|error| error.to_string())
     }
 
     fn chosen(&self, node: &NodeId, outside: Arc<dyn Outside>, own: OwnInputs) -> Chosen {

@@ -6,7 +6,11 @@
 //! such memory has no files or goes with its last process.
 
 #[cfg(target_os = "linux")]
-pub use linux::{mapped_by, remove, sweep, sweep_sessions};
+pub use linux::{let_go, mapped_by, remove, sweep, sweep_sessions};
+
+/// Nothing, where nothing is left.
+#[cfg(not(target_os = "linux"))]
+pub fn let_go() {}
 
 /// Nothing, where nothing is left.
 #[cfg(not(target_os = "linux"))]
@@ -20,7 +24,10 @@ pub fn sweep_sessions() {}
 mod linux {
     use std::collections::BTreeSet;
     use std::ffi::OsStr;
-    use std::fs::{self, File};
+    use std::fs::{self, File, Metadata};
+    use std::mem::ManuallyDrop;
+    use std::os::fd::{FromRawFd, RawFd};
+    use std::os::unix::fs::MetadataExt;
     use std::path::{Path, PathBuf};
 
     const FOLDER: &str = "/dev/shm";
@@ -75,6 +82,47 @@ mod linux {
         }
     }
 
+    /// This process is about to end: removes what its sessions have made, and what they have opened and nobody else has any
+    /// more. A session does that when it is dropped, for which there may be no time, and which no other process makes up
+    /// for that had it open and has let go before.
+    pub fn let_go() {
+        let entries = fs::read_dir("/proc/self/fd")
+            .into_iter()
+            .flatten()
+            .flatten();
+        for entry in entries {
+            let number = entry.file_name().to_str().and_then(|it| it.parse().ok());
+            let file = fs::read_link(entry.path()).ok();
+            if let (Some(number), Some(file)) = (number, file)
+                && file.parent() == Some(Path::new(FOLDER))
+                && file.file_name().is_some_and(is_of_session)
+            {
+                let_go_of(number, &file);
+            }
+        }
+    }
+
+    /// A session holds its memory by a shared lock. Whoever gets it alone has been the last; whoever does not has lost its
+    /// own by asking, so that the next one gets it.
+    #[allow(unsafe_code)]
+    fn let_go_of(number: RawFd, file: &Path) {
+        // SAFETY: only borrowed: it is not closed here. Should the session close it at this moment, what is asked of it
+        // fails, or is asked of another file, which is told below.
+        let held = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
+        if held.try_lock().is_err() {
+            return;
+        }
+        let same = |held: Metadata, named: Metadata| {
+            held.ino() == named.ino() && held.dev() == named.dev()
+        };
+        if let (Ok(held), Ok(named)) = (held.metadata(), fs::metadata(file))
+            && same(held, named)
+        {
+            // Gone already, then.
+            let _ = fs::remove_file(file);
+        }
+    }
+
     fn is_of_session(name: &OsStr) -> bool {
         let number = name
             .to_str()
@@ -110,6 +158,9 @@ mod linux {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use std::io::Read;
+        use std::os::fd::AsRawFd;
+        use std::process::{Command, Stdio};
 
         #[test]
         fn only_memory_of_nodes_counts() {
@@ -149,8 +200,50 @@ mod linux {
         }
 
         #[test]
+        fn what_this_process_has_last_goes_and_what_others_have_stays() {
+            let number = u64::MAX - u64::from(std::process::id()) * 2;
+            let names = [number - 10, number - 11].map(|it| format!("{FOLDER}/{it}{OF_SESSIONS}"));
+            // As a session does it.
+            let open = |name: &String| {
+                let file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(name);
+                file.ok().filter(|file| file.try_lock_shared().is_ok())
+            };
+            let (Some(ours), Some(both)) = (open(&names[0]), open(&names[1])) else {
+                // No such folder on this machine.
+                return;
+            };
+            let script = format!("exec 3<{}; flock -s 3 && echo && exec sleep 1000", names[1]);
+            let mut other = Command::new("sh");
+            let mut other = other
+                .args(["-c", &script])
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("started");
+            other
+                .stdout
+                .take()
+                .expect("a pipe")
+                .read_exact(&mut [0])
+                .expect("it has it");
+            let_go_of(ours.as_raw_fd(), Path::new(&names[0]));
+            let_go_of(both.as_raw_fd(), Path::new(&names[1]));
+            let there = names.each_ref().map(|name| Path::new(name).exists());
+            other.kill().expect("killed");
+            other.wait().expect("ended");
+            // What is locked is no other test's to sweep.
+            let_go_of(both.as_raw_fd(), Path::new(&names[1]));
+            assert_eq!(there, [false, true]);
+            assert!(!Path::new(&names[1]).exists(), "it was the last");
+        }
+
+        #[test]
         fn what_dead_processes_have_made_is_swept() {
-            let Ok(mut child) = std::process::Command::new("true").spawn() else {
+            let Ok(mut child) = Command::new("true").spawn() else {
                 return;
             };
             child.wait().expect("ended");

@@ -17,7 +17,10 @@ pub mod host_name;
 mod job;
 pub mod leftovers;
 pub mod listener;
+pub mod memory;
 pub mod memory_lock;
 pub mod redirect;
+pub mod scene;
+pub mod shared_memory;
 #[cfg(windows)]
 pub mod together;

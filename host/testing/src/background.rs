@@ -4,8 +4,10 @@
 //! became of the test. Every wait has a deadline and says at its end what the program has written. Absent: what the
 //! program is.
 
+use crate::folder;
 use crate::program::{Run, kill_group, own_group};
 use std::io::Read;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -79,6 +81,8 @@ fn drain<P: Read + Send + 'static>(mut pipe: Option<P>) -> Arc<Written> {
 pub struct Background {
     command: String,
     child: Child,
+    /// The folder that it belongs to.
+    folder: Option<PathBuf>,
     stdout: Arc<Written>,
     stderr: Arc<Written>,
 }
@@ -90,6 +94,7 @@ impl Background {
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
         let shown = format!("{command:?}");
+        let folder = folder::mark(command);
         own_group(command);
         command
             .stdin(Stdio::null())
@@ -101,6 +106,7 @@ impl Background {
         };
         Self {
             command: shown,
+            folder,
             stdout: drain(child.stdout.take()),
             stderr: drain(child.stderr.take()),
             child,
@@ -172,6 +178,7 @@ impl Background {
     /// When it cannot be sent.
     #[cfg(unix)]
     pub fn signal(&self, name: &str) {
+        self.note();
         let script = format!("kill -s {name} {}", self.id());
         crate::run(Command::new("sh").args(["-c", &script]), LIMIT).success();
     }
@@ -196,6 +203,8 @@ impl Background {
     /// When the system does not list processes.
     #[cfg(unix)]
     pub fn children(&self) -> Vec<u32> {
+        // Whoever asks is about to end one.
+        self.note();
         let mut list = Command::new("ps");
         let list = crate::run(list.args(["-A", "-o", "pid=,ppid=,stat="]), LIMIT).success();
         let row = |line: &str| {
@@ -217,6 +226,7 @@ impl Background {
     /// # Panics
     /// When it has not by the deadline.
     pub fn end(mut self, deadline: Duration) -> Run {
+        self.note();
         let until = Instant::now() + deadline;
         while self.ended().is_none() {
             assert!(
@@ -227,6 +237,28 @@ impl Background {
         }
         self.kill()
     }
+
+    /// Asks it to end in order, also when it is frozen, and kills it when it does not.
+    pub fn finish(mut self) {
+        self.ask_to_end();
+        self.kill();
+    }
+
+    #[cfg(unix)]
+    fn ask_to_end(&mut self) {
+        if self.ended().is_none() {
+            self.signal("TERM");
+            self.signal("CONT");
+            let until = Instant::now() + LIMIT;
+            while self.ended().is_none() && Instant::now() < until {
+                thread::sleep(LOOK);
+            }
+        }
+    }
+
+    /// There is nothing to ask it with.
+    #[cfg(not(unix))]
+    fn ask_to_end(&mut self) {}
 
     /// Kills it with its group, and returns what it has done.
     pub fn kill(mut self) -> Run {
@@ -246,7 +278,13 @@ impl Background {
         stream.text()
     }
 
+    /// For whoever looks at what is left of it.
+    fn note(&self) {
+        folder::note(self.folder.as_deref());
+    }
+
     fn end_group(&mut self) {
+        self.note();
         kill_group(self.id());
         // Where the group has not got it, as after it was collected, there is nothing to kill.
         self.child.kill().ok();

@@ -41,7 +41,7 @@ impl Profile {
                 "--package=features",
                 "--package=good-plugin",
             ],
-            Profile::Release => &["--package=features", "--package=flow"],
+            Profile::Release => &["--package=features"],
         }
     }
 }

@@ -6,13 +6,19 @@
 
 mod background;
 mod compile;
+mod fault;
 pub mod fixtures;
+mod folder;
+mod left;
 pub mod plugins;
 mod program;
 pub mod python;
 
 pub use background::{Background, wait_until};
-pub use compile::cc;
+pub use compile::{cc, cc_program};
+pub use fault::fault;
+pub use folder::{Folder, fresh_dir, fresh_dir_named};
+pub use left::Left;
 pub use program::{Run, run};
 
 use std::io::Write;
@@ -40,13 +46,5 @@ pub fn target_dir() -> PathBuf {
         // Relative to the folder that cargo was started in; the tests run in others.
         Some(folder) => repo_root().join(folder),
         None => repo_root().join("target"),
-    }
-}
-
-/// An empty folder of the test's own, removed when the value is dropped.
-pub fn fresh_dir() -> tempfile::TempDir {
-    match tempfile::Builder::new().prefix("dora-test-").tempdir() {
-        Ok(folder) => folder,
-        Err(error) => panic!("cannot make a folder for the test: {error}"),
     }
 }

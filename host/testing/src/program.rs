@@ -2,11 +2,15 @@
 //!
 //! Invariant: when `run` returns, the program has ended, and all that it started in its process group has been killed.
 
+use crate::folder;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// Between two looks at what shared memory a program has.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a program did.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ impl std::fmt::Display for Run {
 pub fn run(command: &mut Command, deadline: Duration) -> Run {
     let until = Instant::now() + deadline;
     let shown = format!("{command:?}");
+    let folder = folder::mark(command);
     own_group(command);
     command
         .stdin(Stdio::null())
@@ -67,7 +72,14 @@ pub fn run(command: &mut Command, deadline: Duration) -> Run {
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     let end = wait(child);
-    let status = end.recv_timeout(remaining(until)).ok();
+    let status = loop {
+        match end.recv_timeout(remaining(until).min(LOOK)) {
+            Err(RecvTimeoutError::Timeout) if !remaining(until).is_zero() => {
+                folder::note_one(folder.as_deref(), id);
+            }
+            ended => break ended.ok(),
+        }
+    };
     // What it left behind may hold the pipes open, so that they would never end.
     kill_group(id);
     if status.is_none() {

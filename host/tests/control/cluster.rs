@@ -2,9 +2,9 @@
 //! when the test says so.
 
 use host::control::{
-    CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
-    DaemonRequest, Epoch, MachineInfo, MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus,
-    PROTOCOL, RequestId, SendId, Start, Target, Timing, Verb,
+    Again, CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
+    DaemonRequest, Epoch, Fallen, MachineInfo, MissingPeer, NodeEnd, NodeRow, NodeState,
+    NodeStatus, PROTOCOL, RemoteEdges, RequestId, SendId, Start, Target, Timing, Verb,
 };
 use host::coordinator::{self, Ledger};
 use host::daemon::{self, Exit, Local};
@@ -61,6 +61,10 @@ pub struct Daemon {
     pub closed: Vec<String>,
     /// How often it has begun to take queries.
     pub served: u32,
+    /// What was different about what it was told to prepare last.
+    pub again: Option<Box<Again>>,
+    /// With whom it was told to make its connections anew.
+    pub joined: Vec<(MachineId, Epoch, RemoteEdges)>,
     placed: BTreeMap<DataflowId, Vec<NodeId>>,
     kinds: BTreeMap<NodeId, KindInfo>,
 }
@@ -138,8 +142,14 @@ impl Cluster {
 
     /// Starts a daemon, or another life of it.
     pub fn start_daemon(&mut self, name: &str) {
+        self.start_daemon_after(name, Vec::new());
+    }
+
+    /// The same after lives that have died.
+    pub fn start_daemon_after(&mut self, name: &str, fallen: Vec<Fallen>) {
         let epoch = Epoch::new();
         let state = daemon::State::new(machine(name), epoch, self.info(), self.timing.clone());
+        let state = state.after(fallen);
         let daemon = Daemon {
             state,
             epoch,
@@ -151,6 +161,8 @@ impl Cluster {
             notes: Vec::new(),
             closed: Vec::new(),
             served: 0,
+            again: None,
+            joined: Vec::new(),
             placed: BTreeMap::new(),
             kinds: BTreeMap::new(),
         };
@@ -499,6 +511,7 @@ impl Daemon {
             daemon::Action::Prepare(prepare) => {
                 let id = prepare.dataflow;
                 self.did.push("prepare".into());
+                self.again.clone_from(&prepare.again);
                 match self.does {
                     Does::Refuses => one(id, Local::Refused(refusal(here))),
                     Does::HangsInCheck => Vec::new(),
@@ -568,6 +581,16 @@ impl Daemon {
             }
             daemon::Action::Untap(_) => {
                 self.did.push("untap".into());
+                Vec::new()
+            }
+            daemon::Action::Again {
+                machine,
+                life,
+                edges,
+                ..
+            } => {
+                self.did.push(format!("again with {machine}"));
+                self.joined.push((machine, life, edges));
                 Vec::new()
             }
             other => panic!("not for the nodes: {other:?}"),

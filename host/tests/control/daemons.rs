@@ -10,6 +10,7 @@ use host::control::{
 use host::daemon::{Action, Event, Exit, Local, Note, State};
 use host::descriptor::{Descriptor, Problems};
 use host::ids::DataflowId;
+use host::plugin::info::KindInfo;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -126,6 +127,7 @@ impl Bench {
             descriptor,
             folder: "/somewhere".into(),
             env: BTreeMap::new(),
+            again: None,
         })
     }
 
@@ -213,9 +215,19 @@ impl Bench {
     }
 }
 
+/// Found again in whatever holds the kind of node `b`.
+const ABOUT: &str = "what the kind says of itself";
+
 fn prepared() -> Local {
+    let kind = KindInfo {
+        name: "kind".into(),
+        description: ABOUT.into(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        config_schema: None,
+    };
     Local::Prepared {
-        kinds: BTreeMap::new(),
+        kinds: [(node("b"), kind)].into(),
         warnings: Problems::default(),
     }
 }
@@ -465,6 +477,19 @@ fn changes_are_told_until_they_are_heard_of() {
     bench.now += ms(1000);
     bench.on(Event::Time);
     assert_eq!(bench.hear().expect("a report"), []);
+}
+
+#[test]
+fn of_an_end_that_was_heard_of_little_is_kept() {
+    let mut bench = Bench::new();
+    let id = bench.running(TWO);
+    let holds = |bench: &Bench, text: &str| format!("{:?}", bench.state).contains(text);
+    assert!(holds(&bench, ABOUT) && holds(&bench, "/somewhere"));
+    bench.over(id);
+    assert!(holds(&bench, ABOUT), "nobody has heard of it");
+    bench.pass(ms(3000), true);
+    assert!(bench.stage(id).is_ended());
+    assert!(!holds(&bench, ABOUT) && !holds(&bench, "/somewhere"));
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn a_second_daemon_with_the_machine_id_of_one_that_lives_is_refused() {
         epoch,
         info: info.clone(),
         held: Vec::new(),
+        fallen: Vec::new(),
     };
     let mut second = daemon::State::new(machine("A"), epoch, info.clone(), cluster.timing.clone());
     assert_eq!(second.handle(daemon::Event::Time, ms(0)).len(), 1);
@@ -149,6 +150,7 @@ fn a_daemon_of_another_version_is_refused_on_both_sides() {
         epoch: host::control::Epoch::new(),
         info,
         held: Vec::new(),
+        fallen: Vec::new(),
     };
     let request = CoordinatorRequest::Register(Box::new(register));
     let reply = cluster.coordinator_reply(host::control::CallId(u64::MAX), request);

@@ -1,6 +1,7 @@
 //! The rules of the control plane, one by one: what users see when nothing, or one thing, goes wrong.
 
 mod cluster;
+mod crashes;
 mod daemons;
 mod failures;
 mod starts;

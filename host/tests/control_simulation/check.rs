@@ -66,6 +66,17 @@ pub fn agree(world: &World) -> Result<(), String> {
                 ));
             }
         }
+        let running = inner.shares().filter(|it| it.stage == Stage::Running);
+        for (share, (other, life)) in running.flat_map(|it| it.lives.iter().map(move |of| (it, of)))
+        {
+            let there = state.share(share.dataflow, other);
+            if let Some((epoch, Some(Stage::Running))) = there
+                && epoch != *life
+            {
+                let id = share.dataflow;
+                return Err(format!("{id} on {machine} is not connected with {other}"));
+            }
+        }
         if let Some(open) = inner
             .shares()
             .find(|share| !matches!(share.stage, Stage::Running | Stage::Ended(_)))

@@ -5,8 +5,8 @@ use crate::engine::{Engine, Faults};
 use crate::random::Random;
 use host::control::{
     CallId, ClientReply, ClientRequest, CoordinatorReply, CoordinatorRequest, DaemonReply,
-    DaemonRequest, Epoch, MachineInfo, PROTOCOL, RequestId, SendId, Start, Target, Timing, Verb,
-    decode, encode,
+    DaemonRequest, Epoch, Fallen, MachineInfo, PROTOCOL, RequestId, SendId, Start, Target, Timing,
+    Verb, decode, encode,
 };
 use host::coordinator::{self, Ledger};
 use host::daemon::{self, Exit, Local};
@@ -77,6 +77,7 @@ static GRAPHS: LazyLock<Vec<Descriptor>> = LazyLock::new(|| {
             let mut text = String::from("nodes:\n");
             for (index, machine) in MACHINES.iter().take(count).enumerate() {
                 text += &format!("  - id: n{index}\n    path: x\n    outputs: [out]\n");
+                text += "    restart_policy: always\n";
                 if index > 0 {
                     text += &format!("    deploy: {{machine: {machine}}}\n");
                     text += &format!("    inputs: {{in: n{}/out}}\n", index - 1);
@@ -127,6 +128,8 @@ pub struct Daemon {
     timer: Option<Duration>,
     /// It stays dead until the storm is over.
     retired: bool,
+    /// It has had a life before.
+    lived: bool,
 }
 
 pub struct Client {
@@ -208,6 +211,7 @@ impl World {
                 waiting: BTreeSet::new(),
                 timer: None,
                 retired: false,
+                lived: false,
             };
             world.daemons.push(daemon);
         }
@@ -834,6 +838,8 @@ impl World {
 
     fn start_daemon(&mut self, daemon: usize) {
         let epoch = Epoch::from_uuid(self.random.uuid());
+        // Some have a guard that has seen the last one die.
+        let guarded = self.random.permille(700);
         let it = &mut self.daemons[daemon];
         if it.state.is_some() || it.retired {
             return;
@@ -846,7 +852,14 @@ impl World {
             address: String::new(),
             labels: BTreeMap::new(),
         };
+        let last = Fallen {
+            epoch: it.epoch,
+            how: "SIGSEGV".into(),
+            culprit: None,
+        };
+        let fallen = std::mem::replace(&mut it.lived, true) && guarded;
         let state = daemon::State::new(it.machine.clone(), epoch, info, timing());
+        let state = state.after(fallen.then_some(last).into_iter().collect());
         it.epoch = epoch;
         it.state = Some(state);
         it.born = self.now;

@@ -283,6 +283,7 @@ impl Pretender {
             | Action::Go(_)
             | Action::CloseInputs { .. }
             | Action::PeerLost { .. }
+            | Action::Again { .. }
             | Action::Note(_) => None,
         }
     }

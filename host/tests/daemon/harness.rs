@@ -9,7 +9,7 @@ use host::ids::{DataflowId, MachineId};
 use host::link::Address;
 use host::logs::{LogHub, Selection, Settings, Subscription};
 use host::process::LaunchOptions;
-use host_testing::{fixtures, fresh_dir};
+use host_testing::{Folder, fixtures, fresh_dir};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
@@ -57,7 +57,7 @@ pub struct Site {
     pub address: Address,
     pub client: Client,
     pub daemons: BTreeMap<String, Host>,
-    folder: tempfile::TempDir,
+    folder: Folder,
     coordinator: Running,
 }
 

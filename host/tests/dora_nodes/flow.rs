@@ -13,7 +13,7 @@ use ::host::plugin::{Loader, LoaderOptions};
 use ::host::process::child;
 use ::host::process::dora::sniff::Versions;
 use ::host::process::processes::Processes;
-use host_testing::{fixtures, fresh_dir};
+use host_testing::{Folder, fixtures, fresh_dir};
 use plugin_abi::hosting::LogLine;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub struct Flow {
     commands: tokio::sync::mpsc::Sender<Command>,
     report: Receiver<Report>,
     thread: std::thread::JoinHandle<()>,
-    _folder: tempfile::TempDir,
+    _folder: Folder,
 }
 
 fn loader() -> &'static Loader {
@@ -102,7 +102,7 @@ pub fn start_in(processes: Processes, yaml: &str, dora: &[(&str, Is<'_>)], direc
     run(processes, &plan, folder)
 }
 
-fn run(processes: Processes, plan: &Plan, folder: tempfile::TempDir) -> Flow {
+fn run(processes: Processes, plan: &Plan, folder: Folder) -> Flow {
     let (id, log) = (DataflowId::new(), Arc::new(Log::default()));
     let dataflow = Dataflow::start(id, plan, log.clone()).expect("the system has threads");
     let probe = dataflow.probe();

@@ -4,7 +4,7 @@ use crate::harness::{GRACE, descriptor, launch, plan};
 use host::engine::{Body, Ending, Outside, OutsideEnd, OutsideEvent, Plan, PlannedCode};
 use plugin_abi::hosting::{NodeFailure, Room};
 use plugin_abi::message::Message;
-use plugin_abi::wire::memory::{Pool, Stream};
+use plugin_abi::wire::memory::Pool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -250,12 +250,9 @@ nodes:
     let mut outside = Elsewhere::new(|_, heard| {
         for heard in heard {
             if let Heard::Message(message) = heard {
-                // A copy would take memory of its own.
-                let taken = POOL.taken();
-                let shared = matches!(POOL.stream(&message), Ok(Stream::Shared(_)));
-                return match shared && taken > 0 && POOL.taken() == taken {
+                return match POOL.holds(&message) {
                     true => Ok(()),
-                    false => Err(NodeFailure::new("it was copied")),
+                    false => Err(NodeFailure::new("it would be copied")),
                 };
             }
         }

@@ -48,7 +48,7 @@ const CALLBACKS: [&str; 7] = [
 ];
 
 #[test]
-fn a_panic_in_any_callback_is_reported_with_its_place() {
+fn a_panic_in_any_callback_is_reported_with_its_place_and_its_frames() {
     let panics = [
         ("text", "fixed text", "panic!(\"fixed text\")"),
         ("string", "made text", "panic!(\"made {}\""),
@@ -67,6 +67,7 @@ fn a_panic_in_any_callback_is_reported_with_its_place() {
                 "{file}"
             );
             assert_eq!(line, line_of(place), "{at} {how}");
+            assert!(!failure.frames.is_empty(), "{at} {how}");
             assert_eq!(
                 failure.to_string(),
                 format!("panicked at {file}:{line}: {text}")

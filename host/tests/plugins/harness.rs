@@ -5,7 +5,7 @@
 use host::plugin::info::KindInfo;
 use host::plugin::preflight::Isolation;
 use host::plugin::{Copies, LoadError, Loader, LoaderOptions, Plugin};
-use host_testing::{cc, fixtures, fresh_dir, repo_root};
+use host_testing::{Folder, cc, fixtures, fresh_dir, repo_root};
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{
     Callbacks, CreateWith, Event, Heap, Instance, LogLine, NodeFailure, Room, SaveError, Table,
@@ -61,7 +61,7 @@ pub struct Bench {
     pub level: Arc<AtomicU32>,
     lines: Arc<Mutex<Vec<(String, Line)>>>,
     /// Behind the loader, which removes what it has put there.
-    cache: tempfile::TempDir,
+    cache: Folder,
 }
 
 impl Bench {
@@ -494,7 +494,7 @@ pub fn address(message: &Message) -> u64 {
 
 /// A copy of a fixture in a folder of its own.
 pub struct Installed {
-    pub folder: tempfile::TempDir,
+    pub folder: Folder,
     pub path: PathBuf,
 }
 
@@ -527,7 +527,7 @@ pub fn error(loader: &Loader, path: &Path) -> LoadError {
 
 /// A folder in which plugins in C are compiled.
 pub struct Workshop {
-    pub folder: tempfile::TempDir,
+    pub folder: Folder,
 }
 
 impl Workshop {

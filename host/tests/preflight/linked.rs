@@ -7,7 +7,7 @@ use crate::{file, text};
 use host::plugin::preflight::{
     Machine, PreflightError, beside, explain_loader_error, read, read_file,
 };
-use host_testing::{cc, fresh_dir, run};
+use host_testing::{Folder, cc, fresh_dir, run};
 use plugin_abi::handshake::{LANGUAGE_C, Record};
 use std::fs;
 use std::mem::offset_of;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A folder with what a test compiles.
 struct Workshop {
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 impl Workshop {

@@ -49,6 +49,16 @@ impl Encoded {
         self.len
     }
 
+    /// What comes before and after these values, where the stream is nothing else: then they can be read where they are.
+    pub fn around(&self, values: &[u8]) -> Option<[&Bytes; 2]> {
+        match self.parts.as_slice() {
+            [head, middle, tail] if std::ptr::eq::<[u8]>(middle.as_ref(), values) => {
+                Some([head, tail])
+            }
+            _ => None,
+        }
+    }
+
     /// Whether there is no stream: never, as even an empty array has a header.
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -164,21 +174,31 @@ pub fn encode(message: &Message) -> Result<Encoded, EncodeError> {
 /// Bytes that are no message, or more than [`MAX_BODY`] and [`MAX_META`].
 pub fn decode(body: Bytes, meta: &[u8], origin: Origin) -> Result<Message, DecodeError> {
     limit("data", body.len(), MAX_BODY)?;
-    limit("metadata", meta.len(), MAX_META)?;
-    if meta.len() < HEADER {
-        return Err(DecodeError::NoTimestamp);
-    }
-    let head = Head {
-        stamp: Timestamp::from_bytes(meta),
-        parameters: meta.get(HEADER..).unwrap_or_default(),
-    };
-    if !head.parameters.is_empty() {
-        Parameters::decode(head.parameters)?;
-    }
+    let head = Head::read(meta)?;
     match template::decode(&body) {
         Some((kind, values)) => plain(&head, kind, values),
         None => stream::decode(&head, body, origin),
     }
+}
+
+/// The message whose values lie apart from what comes before and after them in its stream (see [`Encoded::around`]). Long
+/// aligned values are shared by the message, all others copied. Nothing is believed of them but their length, so they may
+/// lie in memory that another process can write. Any thread.
+///
+/// # Errors
+/// They are no such message, or more bytes than [`MAX_BODY`] and [`MAX_META`].
+pub fn decode_around(
+    [head, tail]: [&[u8]; 2],
+    values: Bytes,
+    meta: &[u8],
+) -> Result<Message, DecodeError> {
+    let length = head.len().saturating_add(tail.len());
+    limit("data", length.saturating_add(values.len()), MAX_BODY)?;
+    let kind = template::around(head, values.len(), tail);
+    let kind = kind.ok_or(DecodeError::Stream(
+        "its values lie apart and are no numbers",
+    ))?;
+    plain(&Head::read(meta)?, kind, values)
 }
 
 fn limit(what: &'static str, length: usize, most: usize) -> Result<(), DecodeError> {
@@ -192,6 +212,23 @@ fn limit(what: &'static str, length: usize, most: usize) -> Result<(), DecodeErr
 struct Head<'a> {
     stamp: Timestamp,
     parameters: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    fn read(meta: &'a [u8]) -> Result<Self, DecodeError> {
+        limit("metadata", meta.len(), MAX_META)?;
+        if meta.len() < HEADER {
+            return Err(DecodeError::NoTimestamp);
+        }
+        let head = Self {
+            stamp: Timestamp::from_bytes(meta),
+            parameters: meta.get(HEADER..).unwrap_or_default(),
+        };
+        if !head.parameters.is_empty() {
+            Parameters::decode(head.parameters)?;
+        }
+        Ok(head)
+    }
 }
 
 /// A message of values of a primitive type.

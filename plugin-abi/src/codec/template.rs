@@ -96,9 +96,26 @@ fn write_tail(padding: usize, out: &mut Vec<u8>) {
 /// The type and the values of a stream that [`encode`] could have made.
 pub(super) fn decode(bytes: &Bytes) -> Option<(&'static Plain, Bytes)> {
     let template = TEMPLATES.iter().find(|template| template.fits(bytes))?;
-    let length = template.length(bytes)?;
     let start = template.header.len();
-    Some((&template.kind, bytes.slice(start..start + length)))
+    let length = template.length(bytes)?;
+    let end = start.checked_add(length)?;
+    let tail = bytes.get(end..)?;
+    let values = bytes.slice(start..end);
+    is_tail(tail, length).then_some((&template.kind, values))
+}
+
+/// The type of `length` bytes of values between what comes before and after them in a stream that [`encode`] could have
+/// made.
+pub(super) fn around(head: &[u8], length: usize, tail: &[u8]) -> Option<&'static Plain> {
+    let template = TEMPLATES.iter().find(|template| template.fits(head))?;
+    let whole = head.len() == template.header.len() && template.length(head) == Some(length);
+    (whole && is_tail(tail, length)).then_some(&template.kind)
+}
+
+/// Whether bytes end a stream after so many bytes of values. What they are padded with is nobody's.
+fn is_tail(tail: &[u8], length: usize) -> bool {
+    let padding = length.next_multiple_of(PAD) - length;
+    tail.get(padding..) == Some(&END[..])
 }
 
 impl Template {
@@ -170,19 +187,15 @@ impl Template {
         self.fixed.iter().all(same)
     }
 
-    /// Length of the values in bytes, if all lengths of the stream agree.
+    /// Length of the values in bytes, if all lengths in the header agree.
     fn length(&self, bytes: &[u8]) -> Option<usize> {
         let length = word(bytes, self.values)?;
         let padded = length.checked_next_multiple_of(PAD)?;
-        let end = self.header.len().checked_add(padded)?;
+        let rows = length / self.kind.width;
         let agree = length > 0
             && length.is_multiple_of(self.kind.width)
-            && self
-                .rows
-                .iter()
-                .all(|at| word(bytes, *at) == Some(length / self.kind.width))
-            && word(bytes, self.body) == Some(padded)
-            && bytes.get(end..) == Some(&END[..]);
+            && self.rows.iter().all(|at| word(bytes, *at) == Some(rows))
+            && word(bytes, self.body) == Some(padded);
         agree.then_some(length)
     }
 }

@@ -74,6 +74,8 @@ pub struct NodeFailure {
     pub causes: Vec<String>,
     /// Source file and line, where they are known.
     pub place: Option<(String, u32)>,
+    /// The frames of a panic, the innermost first. Not displayed.
+    pub frames: Vec<String>,
 }
 
 impl NodeFailure {
@@ -84,6 +86,7 @@ impl NodeFailure {
             text: text.into(),
             causes: Vec::new(),
             place: None,
+            frames: Vec::new(),
         }
     }
 }

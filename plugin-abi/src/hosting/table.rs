@@ -5,7 +5,7 @@
 use super::{Callbacks, LogLine, NodeFailure, Room};
 use crate::ffi::{
     self, ArrowArray, ArrowSchema, ERR_INVALID_DATA, ERR_NO_MEMORY, ERR_PANICKED, ErrorReport,
-    Host, HostBuf, Leaf, Library, LogRecord, MsgSchema, OK, Status, Str,
+    Host, HostBuf, Leaf, Library, LogRecord, MsgSchema, OK, Status, Str, TracedReport,
 };
 use crate::message::{MakeError, Message, OwnedArray, Schema, bytes};
 use std::borrow::Cow;
@@ -14,6 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+
+/// Lines of frames that are kept; those with names take two each.
+const MOST_FRAMES: usize = 512;
 
 /// The table of one instance, and the callbacks behind it.
 #[repr(C)]
@@ -35,7 +38,7 @@ impl<C: Callbacks> Table<C> {
         let host = Host {
             size: size_of::<Host>(),
             context: null_mut(),
-            library: &raw const library.table,
+            library: library.as_ptr(),
             level: level.as_ptr(),
             retain: retain::<C>,
             release: release::<C>,
@@ -307,6 +310,7 @@ unsafe extern "C" fn log<C: Callbacks>(host: *const Host, record: *const LogReco
 unsafe extern "C" fn report_error<C: Callbacks>(host: *const Host, report: *const ErrorReport) {
     // SAFETY: both are valid during the call.
     guarded(|| unsafe {
+        let traced = report.cast::<TracedReport>();
         let report = &*report;
         if (report.size as usize) < size_of::<ErrorReport>() {
             return ERR_INVALID_DATA;
@@ -314,11 +318,21 @@ unsafe extern "C" fn report_error<C: Callbacks>(host: *const Host, report: *cons
         let text = lossy(&report.text);
         let mut lines = text.lines().map(str::to_owned);
         let file = lossy(&report.file);
+        // As far as the plugin's SDK knows of frames.
+        let frames = match report.size as usize >= size_of::<TracedReport>() {
+            true => lossy(&(*traced).frames),
+            false => Cow::Borrowed(""),
+        };
         callbacks::<C>(host).report(NodeFailure {
             panicked: report.kind == ffi::REPORT_PANIC,
             text: lines.next().unwrap_or_default(),
             causes: lines.collect(),
             place: (!file.is_empty()).then(|| (file.into_owned(), report.line)),
+            frames: frames
+                .lines()
+                .take(MOST_FRAMES)
+                .map(str::to_owned)
+                .collect(),
         });
         OK
     });
@@ -371,7 +385,8 @@ impl LibraryTable {
 
     /// The pointer for the library's entry.
     pub fn as_ptr(&'static self) -> *const Library {
-        &raw const self.table
+        // To the whole, which `log_library` makes of it.
+        std::ptr::from_ref(self).cast()
     }
 
     /// The log level, for changing it.

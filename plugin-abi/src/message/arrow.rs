@@ -7,7 +7,9 @@ use super::{DataError, MakeError, Message, Schema};
 use crate::ffi::{ArrowArray, ArrowSchema};
 use crate::meta::Timestamp;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, types};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, new_empty_array, types,
+};
 use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_schema::Field;
 use std::ptr::NonNull;
@@ -39,7 +41,12 @@ impl Message {
                 &*std::ptr::from_ref(self.schema_struct()).cast::<FFI_ArrowSchema>(),
             )
         };
-        Ok(make_array(data.map_err(invalid)?))
+        let data = data.map_err(invalid)?;
+        // The crates import an empty part of an array without values, but with the offset at which it begins.
+        Ok(match data.is_empty() {
+            true => new_empty_array(data.data_type()),
+            false => make_array(data),
+        })
     }
 
     /// The type with its name, its metadata and whether values may be null.
@@ -146,7 +153,21 @@ pub(crate) fn type_text(data_type: &arrow_schema::DataType) -> String {
 #[cfg(test)]
 mod tests {
     use super::type_text;
+    use crate::message::Message;
+    use crate::meta::Timestamp;
+    use arrow_array::{Array, StringArray};
     use arrow_schema::{DataType, Field};
+
+    #[test]
+    fn the_empty_rest_of_an_array_is_valid_data() {
+        let field = Field::new("", DataType::Utf8, true);
+        let rest = StringArray::from(vec!["ab"]).slice(1, 0);
+        let message = Message::from_arrow(Timestamp::default(), &field, &rest, &[]);
+        let array = message.expect("a message").array().expect("an array");
+        assert_eq!((array.len(), array.data_type()), (0, &DataType::Utf8));
+        let whole = array.to_data().validate_full();
+        assert!(whole.is_ok(), "{whole:?}");
+    }
 
     #[test]
     fn types_of_the_crates_in_our_words() {

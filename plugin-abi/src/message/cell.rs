@@ -1,16 +1,18 @@
-//! How messages lie in memory: one allocation with the [`Msg`], its count, its metadata and, for small data, the
-//! data themselves.
+//! How messages lie in memory: one allocation with the [`Msg`], its count, for small data the data themselves, and its
+//! metadata.
 //!
-//! Invariant: after `finish` nothing in a cell changes but its count. Absent: reading (see the parent module) and
-//! queues. This code runs in the host and in the test harness of a node; a plugin only calls it through [`MsgVt`].
+//! Invariant: once it is made nothing in a cell changes but its count. A message with a number or two is three cache lines:
+//! each of them goes from the sender's core to the reader's and back. Absent: reading (see the parent module) and queues.
+//! This code runs in the host and in the test harness of a node; a plugin only calls it through [`MsgVt`].
 
+use super::blocks;
 use super::schema::Schema;
 use super::view;
 use crate::ffi::{ArrowArray, ERR_NO_MEMORY, Msg, MsgVt, OK, Status};
 use crate::meta::Timestamp;
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::Layout;
 use std::ffi::c_void;
-use std::mem::size_of;
+use std::mem::{needs_drop, size_of};
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
@@ -29,16 +31,21 @@ pub trait Memory: Send + Sync {
     }
 }
 
-/// Behind a `*const Msg` of this module.
+/// Behind a `*const Msg` of this module. What it owns, data or the memory that they lie in, follows, then the metadata.
 #[repr(C)]
 pub(super) struct Cell {
     msg: Msg,
     count: AtomicUsize,
-    layout: Layout,
-    /// Null, or where the data lie.
-    memory: Option<Box<dyn Memory>>,
+    /// Of the whole allocation, in bytes.
+    size: usize,
     buffers: [*const c_void; 3],
 }
+
+/// Where what a cell owns begins.
+const BODY: usize = size_of::<Cell>();
+
+const _: () = assert!(!needs_drop::<Cell>());
+const _: () = assert!(BODY.is_multiple_of(ALIGN) && BODY + 8 + crate::meta::HEADER <= 3 * 64);
 
 static VT: MsgVt = MsgVt {
     size: size_of::<MsgVt>(),
@@ -74,28 +81,32 @@ pub(super) enum Source<'a> {
 /// Makes a message with one reference; `None` when there is no memory (a moved array is released then).
 pub(super) fn new(head: &Head<'_>, source: Source<'_>) -> Option<NonNull<Msg>> {
     let meta_len = crate::meta::HEADER.checked_add(head.parameters.len())?;
-    let payload_at = size_of::<Cell>()
-        .checked_add(meta_len)?
-        .checked_next_multiple_of(ALIGN)?;
-    let mut total = payload_at;
-    if let Source::Copy { buffers, .. } = &source {
-        for buffer in buffers.iter().copied().flatten() {
-            total = total
-                .checked_add(buffer.len())?
-                .checked_next_multiple_of(ALIGN)?;
+    let mut body = 0_usize;
+    match &source {
+        Source::Copy { buffers, .. } => {
+            for buffer in buffers.iter().copied().flatten() {
+                body = body
+                    .checked_next_multiple_of(ALIGN)?
+                    .checked_add(buffer.len())?;
+            }
         }
+        Source::Memory { .. } => body = size_of::<Box<dyn Memory>>(),
+        Source::Array(_) => {}
     }
+    let meta_at = BODY.checked_add(body)?;
+    let total = meta_at.checked_add(meta_len)?;
     let Ok(layout) = Layout::from_size_align(total, ALIGN) else {
         return drop_source(source);
     };
     // SAFETY: the size is not zero.
-    let Some(cell) = NonNull::new(unsafe { alloc(layout) }.cast::<Cell>()) else {
+    let Some(cell) = (unsafe { blocks::allocate(layout) }) else {
         return drop_source(source);
     };
+    let cell = cell.cast::<Cell>();
     let base = cell.as_ptr().cast::<u8>();
     // SAFETY: everything written lies within the `total` bytes just allocated, aligned for `Cell`.
     unsafe {
-        let meta = base.add(size_of::<Cell>());
+        let meta = base.add(meta_at);
         meta.copy_from_nonoverlapping(head.stamp.to_bytes().as_ptr(), crate::meta::HEADER);
         meta.add(crate::meta::HEADER)
             .copy_from_nonoverlapping(head.parameters.as_ptr(), head.parameters.len());
@@ -110,39 +121,44 @@ pub(super) fn new(head: &Head<'_>, source: Source<'_>) -> Option<NonNull<Msg>> {
                 meta_len,
             },
             count: AtomicUsize::new(1),
-            layout,
-            memory: None,
+            size: total,
             buffers: [null(); 3],
         });
-        fill(&mut *cell.as_ptr(), base.add(payload_at), source);
+        fill(&mut *cell.as_ptr(), base.add(BODY), source);
     }
     Some(cell.cast())
 }
 
 /// # Safety
-/// `payload` starts room enough for the copies that `source` asks for.
-unsafe fn fill(cell: &mut Cell, mut payload: *mut u8, source: Source<'_>) {
+/// `body` starts room enough, aligned to [`ALIGN`], for what `source` is made of.
+unsafe fn fill(cell: &mut Cell, body: *mut u8, source: Source<'_>) {
     match source {
         Source::Copy {
             length,
             null_count,
             buffers,
         } => {
+            let mut end = 0_usize;
             for (slot, buffer) in cell.buffers.iter_mut().zip(buffers) {
                 let Some(bytes) = buffer else { continue };
-                // SAFETY: the caller reserved the sum of the rounded lengths.
+                // SAFETY: the caller reserved the sum of the lengths, each rounded up before the next.
                 unsafe {
-                    payload.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-                    *slot = payload.cast();
-                    payload = payload.add(bytes.len().next_multiple_of(ALIGN));
+                    let start = body.add(end.next_multiple_of(ALIGN));
+                    start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                    *slot = start.cast();
+                    end = end.next_multiple_of(ALIGN) + bytes.len();
                 }
             }
             cell.borrow_buffers(length, null_count, buffers.len());
         }
         Source::Memory { length, memory } => {
             cell.buffers[1] = memory.as_ptr().cast();
-            cell.memory = Some(memory);
             cell.borrow_buffers(length, 0, 2);
+            let keeper = body.cast::<Box<dyn Memory>>();
+            cell.msg.array.private_data = keeper.cast();
+            cell.msg.array.release = Some(release_memory);
+            // SAFETY: the caller reserved room for it.
+            unsafe { keeper.write(memory) };
         }
         Source::Array(array) => cell.msg.array = array,
     }
@@ -196,6 +212,17 @@ unsafe extern "C" fn release_nothing(array: *mut ArrowArray) {
     unsafe { (*array).release = None }
 }
 
+unsafe extern "C" fn release_memory(array: *mut ArrowArray) {
+    // SAFETY: called once, with the array that carries it: its private data are the memory that `fill` wrote into the cell.
+    unsafe {
+        (*array).release = None;
+        (*array)
+            .private_data
+            .cast::<Box<dyn Memory>>()
+            .drop_in_place();
+    }
+}
+
 pub(super) unsafe extern "C" fn retain(msg: *const Msg) {
     // SAFETY: the caller holds a reference, so the cell lives.
     unsafe { (*msg.cast::<Cell>()).count.fetch_add(1, Ordering::Relaxed) };
@@ -203,19 +230,22 @@ pub(super) unsafe extern "C" fn retain(msg: *const Msg) {
 
 pub(super) unsafe extern "C" fn release(msg: *const Msg) {
     let cell = msg.cast_mut().cast::<Cell>();
-    // SAFETY: the caller holds a reference, so the cell lives.
-    if unsafe { (*cell).count.fetch_sub(1, Ordering::Release) } > 1 {
-        return;
+    // SAFETY: the caller holds a reference, so the cell lives until it is counted down.
+    let count = unsafe { &(*cell).count };
+    // With the only reference in hand nobody can take another: nothing is left to count.
+    if count.load(Ordering::Acquire) > 1 {
+        if count.fetch_sub(1, Ordering::Release) > 1 {
+            return;
+        }
+        fence(Ordering::Acquire);
     }
-    fence(Ordering::Acquire);
-    // SAFETY: that was the last reference: nobody else reads the cell any more. The schema's reference was taken
-    // in `new`; the memory was allocated with the layout that the cell kept.
+    // SAFETY: that was the last reference: nobody else reads the cell any more. The schema's reference was taken in `new`;
+    // the memory was allocated with this layout, and the cell itself has nothing to drop.
     unsafe {
         release_array(&mut (*cell).msg.array);
         drop(Schema::from_raw((*cell).msg.schema));
-        let layout = (*cell).layout;
-        cell.drop_in_place();
-        dealloc(cell.cast(), layout);
+        let layout = Layout::from_size_align_unchecked((*cell).size, ALIGN);
+        blocks::free(NonNull::new_unchecked(cell.cast()), layout);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Absent: queues and routes. A plugin reads messages with this module and makes none: the host does, and the test
 //! harness in the host's place.
 
+mod blocks;
 mod cell;
 mod check;
 mod read;

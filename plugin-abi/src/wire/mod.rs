@@ -30,6 +30,7 @@ pub mod frame;
 pub mod memory;
 pub mod node;
 pub mod page;
+pub mod stack;
 pub mod sys;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use crate::codec::{DecodeError, EncodeError};
 use std::io;
 
 /// The version of the frames, beside the versions of the handshake record.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 3;
 
 /// Why a connection cannot go on.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,11 @@
 //! A page that a process shares with its daemon: which callback of which node it is in, to be read when it has crashed.
 //!
 //! 64 bytes: 16 bytes zero, `u32` which callback ([`Callback`]), `u32` the input, `u64` how many callbacks have begun,
-//! `u32` how often the callback has begun to wait for a reader in its own process and has gone on; the rest is zero. Invariant: writing is three stores, so that it costs a callback nothing, and reading is checked, for a
-//! process that crashes may have written anything. Absent: the node's id, which the daemon knows by the page.
+//! `u32` how often the callback has begun to wait for a reader in its own process and has gone on, `u32` the thread that
+//! makes the callbacks, if it can be asked where it is ([`stack`]); the rest is zero. Invariant: writing is three stores, so
+//! that it costs a callback nothing, and reading is checked, for a process that crashes may have written anything. Absent: the node's id, which the daemon knows by the page.
 
+use super::stack;
 use super::sys::{Mapping, Object};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -24,6 +26,31 @@ pub enum Callback {
     Stop,
     /// 5: to be destroyed.
     Destroy,
+}
+
+impl Callback {
+    /// Its number, which is not 0, and the input.
+    pub fn to_numbers(self) -> (u32, u32) {
+        match self {
+            Self::Create => (1, 0),
+            Self::Input(input) => (2, input),
+            Self::InputClosed(input) => (3, input),
+            Self::Stop => (4, 0),
+            Self::Destroy => (5, 0),
+        }
+    }
+
+    /// The callback of a number, if it is one.
+    pub fn from_numbers(number: u32, input: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Create),
+            2 => Some(Self::Input(input)),
+            3 => Some(Self::InputClosed(input)),
+            4 => Some(Self::Stop),
+            5 => Some(Self::Destroy),
+            _ => None,
+        }
+    }
 }
 
 /// A page, mapped.
@@ -58,13 +85,11 @@ impl Page {
 
     /// A callback begins.
     pub fn begin(&self, callback: Callback) {
-        let (number, input) = match callback {
-            Callback::Create => (1, 0),
-            Callback::Input(input) => (2, input),
-            Callback::InputClosed(input) => (3, input),
-            Callback::Stop => (4, 0),
-            Callback::Destroy => (5, 0),
-        };
+        let (number, input) = callback.to_numbers();
+        if callback == Callback::Create {
+            // The same from here on.
+            self.word(36).store(stack::this_thread(), Ordering::Relaxed);
+        }
         self.word(20).store(input, Ordering::Relaxed);
         self.count()
             .store(self.begun().wrapping_add(1), Ordering::Relaxed);
@@ -91,17 +116,16 @@ impl Page {
         self.word(32).load(Ordering::Relaxed)
     }
 
+    /// The thread that makes the callbacks, if it can be asked where it is.
+    pub fn thread(&self) -> Option<u32> {
+        let thread = self.word(36).load(Ordering::Relaxed);
+        (thread != 0).then_some(thread)
+    }
+
     /// The callback that has begun and has not returned.
     pub fn within(&self) -> Option<Callback> {
         let number = self.word(16).load(Ordering::Acquire);
         let input = self.word(20).load(Ordering::Relaxed);
-        match number {
-            1 => Some(Callback::Create),
-            2 => Some(Callback::Input(input)),
-            3 => Some(Callback::InputClosed(input)),
-            4 => Some(Callback::Stop),
-            5 => Some(Callback::Destroy),
-            _ => None,
-        }
+        Callback::from_numbers(number, input)
     }
 }

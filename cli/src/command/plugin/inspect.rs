@@ -276,11 +276,10 @@ fn section(out: &mut impl Write, title: &str, rows: Vec<[String; 3]>) -> io::Res
         return writeln!(out, "  {FAINT}no {title}{FAINT:#}");
     }
     writeln!(out, "  {title}")?;
-    let width = |column: usize| {
-        let widths = rows.iter().map(|row| row[column].chars().count());
-        widths.max().unwrap_or(0)
-    };
-    let (first, second) = (width(0), width(1));
+    let width = |text: &String| text.chars().count();
+    let first = rows.iter().map(|[name, ..]| width(name)).max();
+    let second = rows.iter().map(|[_, what, _]| width(what)).max();
+    let (first, second) = (first.unwrap_or(0), second.unwrap_or(0));
     for row in &rows {
         let [name, what, description] = row.each_ref().map(|text| safe(text).replace('\n', " "));
         let line = format!("    {name:first$}  {what:second$}  {description}");

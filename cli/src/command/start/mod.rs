@@ -18,15 +18,18 @@ use std::process::ExitCode;
 /// Runs the command.
 pub fn run(args: &StartArgs) -> Result<ExitCode> {
     // Its warnings come back with the start: every machine tells them.
-    let descriptor = Descriptor::read(&args.descriptor)?;
+    let mut descriptor = Descriptor::read(&args.descriptor)?;
     if let Some(name) = &args.name {
         check_dataflow_name(name).map_err(|error| eyre!("{error}"))?;
     }
     if args.build {
         build::build(&descriptor, NonZeroUsize::MIN, false)?;
     }
+    let folder = folder(&descriptor)?;
+    // It goes to other machines as text, which every path can be; there it is only named.
+    descriptor.file = descriptor.file.display().to_string().into();
     let request = StartRequest {
-        folder: folder(&descriptor)?,
+        folder,
         descriptor,
         name: args.name.clone(),
         env: args.env.iter().cloned().collect(),

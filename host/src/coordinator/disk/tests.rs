@@ -36,6 +36,12 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Writes it, to the end.
+async fn write(disk: &mut Disk, ledger: &Ledger) -> Option<MemoryTrouble> {
+    let outcome = disk.begin(ledger).await;
+    disk.trouble(outcome)
+}
+
 #[tokio::test]
 async fn what_was_written_is_read() {
     let folder = tempfile::tempdir().unwrap();
@@ -43,8 +49,8 @@ async fn what_was_written_is_read() {
     let (mut disk, before, trouble) = open(&place);
     assert_eq!((before, trouble), (Ledger::default(), None));
     let ids = [DataflowId::new(), DataflowId::new()];
-    assert_eq!(disk.write(&ledger(&ids[..1])).await, None);
-    assert_eq!(disk.write(&ledger(&ids)).await, None);
+    assert_eq!(write(&mut disk, &ledger(&ids[..1])).await, None);
+    assert_eq!(write(&mut disk, &ledger(&ids)).await, None);
     let (_, again, trouble) = open(&place);
     assert_eq!((again, trouble), (ledger(&ids), None));
     assert_eq!(names(&place), ["coordinator-7.json"]);
@@ -57,7 +63,7 @@ async fn what_cannot_be_used_is_set_aside_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("coordinator-7.json");
     let (mut disk, ..) = open(folder.path());
-    disk.write(&ledger(&[DataflowId::new()])).await;
+    write(&mut disk, &ledger(&[DataflowId::new()])).await;
     let whole = fs::read(&path).unwrap();
     let newer = String::from_utf8(whole.clone()).unwrap();
     let newer = newer.replacen("\"form\":1,\"dora\":\"", "\"form\":2,\"dora\":\"9.", 1);
@@ -93,7 +99,7 @@ async fn what_cannot_be_used_is_set_aside_and_named() {
         };
         assert!(text.contains(aside.file_name().unwrap().to_str().unwrap()));
         assert_eq!(fs::read(&aside).unwrap(), bytes, "nothing is lost");
-        assert_eq!(disk.write(&Ledger::default()).await, None);
+        assert_eq!(write(&mut disk, &Ledger::default()).await, None);
     }
     for _ in 0..20 {
         fs::write(&path, "x").unwrap();
@@ -114,12 +120,20 @@ async fn a_disk_that_refuses_is_told_of_once() {
         trouble,
         None | Some(MemoryTrouble::Unreadable { .. })
     ));
-    let first = disk.write(&Ledger::default()).await;
+    let first = write(&mut disk, &Ledger::default()).await;
     assert!(matches!(&first, Some(MemoryTrouble::NotWritten { .. })));
     assert!(first.unwrap().to_string().contains("DORA_STATE_DIR"));
-    assert_eq!(disk.write(&Ledger::default()).await, None);
+    assert_eq!(write(&mut disk, &Ledger::default()).await, None);
     fs::remove_file(&place).unwrap();
-    let again = disk.write(&Ledger::default()).await;
+    let again = write(&mut disk, &Ledger::default()).await;
     assert!(matches!(again, Some(MemoryTrouble::WrittenAgain { .. })));
-    assert_eq!(disk.write(&Ledger::default()).await, None);
+    assert_eq!(write(&mut disk, &Ledger::default()).await, None);
+}
+
+#[test]
+fn what_is_wrong_with_a_record_may_be_shown() {
+    let record = "{\"form\":1,\"dora\":\"0.7.0\",\"ledger\":{\"records\":{\"0000\u{7f}000\":0}}}";
+    let reason = parsed(record.as_bytes()).expect_err("it is damaged");
+    assert!(reason.starts_with("it is damaged ("), "{reason}");
+    assert!(!reason.contains(char::is_control), "{reason:?}");
 }

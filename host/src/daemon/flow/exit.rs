@@ -7,8 +7,10 @@ use super::losses::Losses;
 use crate::engine::{Outlet, OutletPushed};
 use crate::ids::{MachineId, PortName};
 use crate::link::{Output, Pushed};
+use plugin_abi::hosting::Room;
 use plugin_abi::message::Message;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -17,6 +19,8 @@ pub(super) struct Exit {
     losses: Arc<Losses>,
     /// What is said of a message that had no room.
     dropped: String,
+    /// Nobody reads it any more.
+    silent: AtomicBool,
 }
 
 impl Exit {
@@ -26,6 +30,7 @@ impl Exit {
             output,
             losses,
             dropped: format!("of output `{name}` dropped before they left this machine"),
+            silent: AtomicBool::new(false),
         }
     }
 
@@ -39,6 +44,17 @@ impl Exit {
         self.output.forget(machine);
     }
 
+    /// Sends nothing more: all its readers have another way now.
+    pub fn silence(&self) {
+        self.silent.store(true, Ordering::Relaxed);
+        self.output.nudge();
+    }
+
+    /// Whether that was said.
+    pub fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
     /// Ends it, and says what was not said yet.
     pub fn end(&self) {
         self.output.close();
@@ -48,6 +64,9 @@ impl Exit {
 
 impl Outlet for Exit {
     fn push(&self, message: Message) -> OutletPushed {
+        if self.is_silent() {
+            return OutletPushed::In;
+        }
         match self.output.push(message) {
             Pushed::In => OutletPushed::In,
             Pushed::Dropped => {
@@ -69,5 +88,9 @@ impl Outlet for Exit {
 
     fn close(&self) {
         self.output.close();
+    }
+
+    fn room(&self, len: usize) -> Option<Box<dyn Room>> {
+        self.output.room(len)
     }
 }

@@ -5,11 +5,12 @@
 
 use super::losses::Losses;
 use super::{Context, FlowError};
-use crate::control::{RemoteEdges, RemoteInput as Edge};
+use crate::control::{Epoch, RemoteEdges, RemoteInput as Edge};
 use crate::descriptor::QueuePolicy;
 use crate::engine::{RemoteInput, Taken};
 use crate::ids::{MachineId, NodeId, PortName};
 use crate::link::{Arrived, DataKey, Reader, ReaderSpec};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,8 +18,9 @@ use std::sync::Arc;
 #[derive(Default)]
 pub(super) struct Inputs {
     all: BTreeMap<(NodeId, PortName), RemoteInput>,
-    readers: Vec<Reader>,
-    losses: Vec<Arc<Losses>>,
+    /// With the machines that send.
+    readers: RefCell<Vec<(MachineId, Reader)>>,
+    losses: RefCell<Vec<Arc<Losses>>>,
 }
 
 impl Inputs {
@@ -29,26 +31,50 @@ impl Inputs {
         inputs: Vec<RemoteInput>,
     ) -> Result<Self, FlowError> {
         let named = inputs.into_iter();
-        let mut read = Self {
+        let read = Self {
             all: named
                 .map(|input| ((input.node.clone(), input.input.clone()), input))
                 .collect(),
             ..Self::default()
         };
+        read.add_all(context, edges, context.life)?;
+        Ok(read)
+    }
+
+    /// The nodes of a machine have begun again in this life of its daemon: reads those there anew.
+    pub fn again(
+        &self,
+        context: &Context,
+        machine: &MachineId,
+        edges: &RemoteEdges,
+        life: Epoch,
+    ) -> Result<(), FlowError> {
+        self.readers.borrow_mut().retain(|(of, _)| of != machine);
+        self.add_all(context, edges, Some(life))
+    }
+
+    fn add_all(
+        &self,
+        context: &Context,
+        edges: &RemoteEdges,
+        life: Option<Epoch>,
+    ) -> Result<(), FlowError> {
         let mut sources: BTreeMap<_, Vec<&Edge>> = BTreeMap::new();
         for edge in &edges.inputs {
             let source = (&edge.machine, &edge.sender, &edge.output);
             sources.entry(source).or_default().push(edge);
         }
         for ((machine, sender, output), edges) in sources {
-            read.add(context, (machine, sender, output), &edges)?;
+            let key = context.key(machine, sender, output, life);
+            self.add(context, key, (machine, sender, output), &edges)?;
         }
-        Ok(read)
+        Ok(())
     }
 
     fn add(
-        &mut self,
+        &self,
         context: &Context,
+        key: DataKey,
         (machine, sender, output): (&MachineId, &NodeId, &PortName),
         edges: &[&Edge],
     ) -> Result<(), FlowError> {
@@ -61,7 +87,7 @@ impl Inputs {
             *policy == QueuePolicy::Backpressure
         };
         let spec = ReaderSpec {
-            key: DataKey::output(machine, context.id, sender, output),
+            key,
             machine: context.machine.clone(),
             from_start: true,
             credits: inputs.iter().filter(waited).map(|it| it.2).collect(),
@@ -69,7 +95,7 @@ impl Inputs {
         let mut feeds = Vec::new();
         for (input, ..) in &inputs {
             let losses = Arc::new(Losses::new(context.log.clone(), input.node.clone()));
-            self.losses.push(losses.clone());
+            self.losses.borrow_mut().push(losses.clone());
             feeds.push(Feed {
                 from: format!("of `{sender}/{output}` on machine `{machine}`"),
                 input: input.clone(),
@@ -82,20 +108,21 @@ impl Inputs {
         if let Some(credits) = reader.credits() {
             for (number, (input, ..)) in inputs.iter().filter(waited).enumerate() {
                 let credits = credits.clone();
-                // Before the first message is taken: nodes have not been let go.
+                // Before the first message is taken: nodes have not been let go, or there is nobody who sends.
                 input.on_taken(Arc::new(move |taken| match taken {
                     Taken::Messages(messages) => credits.taken(number, messages),
                     Taken::Closed => credits.closed(number),
                 }));
             }
         }
-        self.readers.push(reader);
+        let reader = (machine.clone(), reader);
+        self.readers.borrow_mut().push(reader);
         Ok(())
     }
 
     /// Makes the readers known again.
     pub fn renew(&self) {
-        for reader in &self.readers {
+        for (_, reader) in &*self.readers.borrow() {
             // Where the network is closed nothing comes anyway.
             let _ = reader.renew();
         }
@@ -111,7 +138,10 @@ impl Inputs {
     /// Reads no more, and says what was lost.
     pub fn end(self) {
         drop(self.readers);
-        self.losses.iter().for_each(|losses| losses.flush());
+        self.losses
+            .borrow()
+            .iter()
+            .for_each(|losses| losses.flush());
     }
 }
 

@@ -4,12 +4,13 @@ use super::inputs::Inputs;
 use super::log_lines::LogLines;
 use super::outputs::Outputs;
 use super::{Context, FlowError, FlowNews, FlowOrder, FlowSpec, Teller, not_made};
-use crate::control::{NodeState, NodeStatus};
+use crate::control::{Again, Epoch, NodeState, NodeStatus, RemoteEdges};
 use crate::daemon::event::Local;
 use crate::daemon::inbox::In;
 use crate::daemon::latest::Latest;
 use crate::daemon::report::{node_end, node_row};
-use crate::engine::{Command, Dataflow, NodeProgress, Progress};
+use crate::descriptor::Node;
+use crate::engine::{Command, Dataflow, NodeProgress, Probe, Progress};
 use crate::ids::{MachineId, NodeId};
 use crate::link::renewal;
 use crate::local::{DataflowLog, Feeds};
@@ -19,6 +20,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
 
 /// Commands to the engine that wait.
 const COMMANDS: usize = 16;
@@ -56,7 +58,8 @@ pub(super) fn run(spec: FlowSpec, orders: mpsc::Receiver<FlowOrder>, teller: &Te
 
 /// The parts of a dataflow.
 struct Live {
-    machine: MachineId,
+    context: Context,
+    probe: Probe,
     search: Duration,
     dataflow: Dataflow,
     inputs: Inputs,
@@ -82,10 +85,14 @@ impl Live {
         let context = Context {
             id: spec.id,
             machine: spec.machine,
+            life: spec.life,
             link: spec.link,
             hub: spec.hub,
             log: log.clone(),
         };
+        if let Some(again) = &spec.checked.again {
+            say_again(&log, &context.machine, again, nodes);
+        }
         let mut dataflow = Dataflow::start(spec.id, &spec.checked.plan, log.for_engine())?;
         let progress = Arc::new(Told {
             nodes: Latest::new(nodes.len()),
@@ -98,9 +105,11 @@ impl Live {
         let outputs = Outputs::attach(&context, &spec.edges, &dataflow)?;
         let lines = LogLines::start(&context, &spec.edges, &dataflow, outputs.sender())?;
         let feeds = log.feed(&dataflow);
-        teller.tell(FlowNews::Probe(dataflow.probe())).await;
+        let probe = dataflow.probe();
+        teller.tell(FlowNews::Probe(probe.clone())).await;
         Ok(Self {
-            machine: context.machine,
+            context,
+            probe,
             search: spec.search,
             dataflow,
             inputs,
@@ -116,18 +125,19 @@ impl Live {
     async fn run(self, mut orders: mpsc::Receiver<FlowOrder>, teller: &Teller) -> Local {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let report = {
+            let ways = Ways {
+                context: &self.context,
+                probe: &self.probe,
+                inputs: &self.inputs,
+                outputs: &self.outputs,
+                lines: &self.lines,
+            };
             let around = async {
                 tokio::join!(
                     link(&self.outputs, self.search, teller),
                     tell_progress(&self.progress, teller),
                     tell_made(&self.progress, teller),
-                    obey(
-                        &mut orders,
-                        &commands,
-                        &self.inputs,
-                        &self.outputs,
-                        &self.log
-                    ),
+                    obey(&mut orders, &commands, &ways),
                     renew(self.again, &self.inputs, &self.lines),
                 )
             };
@@ -146,7 +156,7 @@ impl Live {
         let rows = report
             .nodes
             .iter()
-            .map(|node| node_row(node, &self.machine));
+            .map(|node| node_row(node, &self.context.machine));
         Local::Over {
             rows: rows.collect(),
             took: report.took,
@@ -171,6 +181,27 @@ impl Told {
                 self.nodes.put(node, NodeStatus { state, restarts });
             }
         }
+    }
+}
+
+/// Says of the nodes that are made again that they are, and which are kept apart.
+fn say_again(log: &DataflowLog, machine: &MachineId, again: &Again, nodes: &[Node]) {
+    for (node, restarts) in &again.restarts {
+        let of = nodes.iter().find(|of| of.id == *node);
+        let wait = of.map(|of| of.restart.wait_before(*restarts));
+        let wait = match wait.unwrap_or_default() {
+            Duration::ZERO => String::new(),
+            wait => format!(" in {wait:?}"),
+        };
+        let mut text = format!(
+            "starts again{wait} after the death of the daemon of machine `{machine}` (restart {restarts})"
+        );
+        if again.own.contains(node) {
+            text.push_str(
+                "; it has crashed the daemon, and gets a process of its own now, as with `process: own`",
+            );
+        }
+        log.say(Level::Warn, Some(node), text);
     }
 }
 
@@ -217,13 +248,41 @@ async fn renew(mut again: watch::Receiver<u64>, inputs: &Inputs, lines: &LogLine
     }
 }
 
+/// What the connections with other machines are made of.
+struct Ways<'a> {
+    context: &'a Context,
+    probe: &'a Probe,
+    inputs: &'a Inputs,
+    outputs: &'a Outputs,
+    lines: &'a LogLines,
+}
+
+impl Ways<'_> {
+    /// The nodes of a machine have begun again in this life of its daemon.
+    fn again(
+        &self,
+        machine: &MachineId,
+        life: Epoch,
+        edges: &RemoteEdges,
+        joining: &mut JoinSet<()>,
+    ) -> Result<(), FlowError> {
+        let context = self.context;
+        self.inputs.again(context, machine, edges, life)?;
+        self.lines.again(context, machine, edges)?;
+        for output in self.outputs.again(context, machine, edges, life)? {
+            joining.spawn(output.join(self.probe.clone(), context.log.clone()));
+        }
+        Ok(())
+    }
+}
+
 async fn obey(
     orders: &mut mpsc::Receiver<FlowOrder>,
     commands: &mpsc::Sender<Command>,
-    inputs: &Inputs,
-    outputs: &Outputs,
-    log: &DataflowLog,
+    ways: &Ways<'_>,
 ) -> Infallible {
+    let mut joining = JoinSet::new();
+    let log = &ways.context.log;
     while let Some(order) = orders.recv().await {
         let command = match order {
             FlowOrder::Go => Command::Go,
@@ -231,17 +290,39 @@ async fn obey(
             FlowOrder::Abandon => Command::Abandon,
             FlowOrder::CloseInputs(closed) => {
                 for (node, input) in closed {
-                    inputs.close(node, input);
+                    ways.inputs.close(node, input);
                 }
                 continue;
             }
             FlowOrder::PeerLost(machine) => {
-                outputs.forget(&machine);
+                ways.outputs.forget(&machine);
                 let text = format!(
                     "machine `{machine}` is not heard of any more; nothing is waited for there, and inputs that read \
                      it are closed unless their senders may be started again"
                 );
                 log.say(Level::Warn, None, text);
+                continue;
+            }
+            FlowOrder::Again {
+                machine,
+                life,
+                edges,
+            } => {
+                // Those that have found their readers.
+                while joining.try_join_next().is_some() {}
+                let made = ways.again(&machine, life, &edges, &mut joining);
+                let (level, text) = match made {
+                    Ok(()) => (
+                        Level::Warn,
+                        "the connections with them are made anew".to_owned(),
+                    ),
+                    Err(error) => (
+                        Level::Error,
+                        format!("they are not connected with: {error}"),
+                    ),
+                };
+                let begun = format!("the nodes on machine `{machine}` begin again");
+                log.say(level, None, format!("{begun}; {text}"));
                 continue;
             }
         };

@@ -8,6 +8,7 @@ use crate::ids::MachineId;
 use crate::link::{Arrived, DataKey, OutputSpec, Reader, ReaderSpec, Sender};
 use crate::local::limit_of;
 use crate::logs::Selection;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -15,7 +16,9 @@ use tokio::task::JoinSet;
 
 /// Lines that come and go while this lives.
 pub(super) struct LogLines {
-    readers: Vec<Reader>,
+    /// With the machines whose lines they read.
+    readers: RefCell<Vec<(MachineId, Reader)>>,
+    inputs: Vec<LogInput>,
     published: JoinSet<()>,
     ended: watch::Sender<bool>,
 }
@@ -26,17 +29,38 @@ impl LogLines {
         context: &Context,
         edges: &RemoteEdges,
         dataflow: &Dataflow,
-        sender: Option<&Sender>,
+        sender: &Sender,
     ) -> Result<Self, FlowError> {
         let (ended, _) = watch::channel(false);
         let mut lines = Self {
-            readers: Vec::new(),
+            readers: RefCell::default(),
+            inputs: dataflow.log_inputs(),
             published: JoinSet::new(),
             ended,
         };
-        let inputs = dataflow.log_inputs();
+        lines.read(context, edges)?;
+        for (selection, machines) in &edges.log_readers {
+            lines.publish(context, sender, selection, machines)?;
+        }
+        Ok(lines)
+    }
+
+    /// The nodes of a machine have begun again: their lines are counted anew. Those who read here have missed none of what
+    /// is published.
+    pub fn again(
+        &self,
+        context: &Context,
+        machine: &MachineId,
+        edges: &RemoteEdges,
+    ) -> Result<(), FlowError> {
+        self.readers.borrow_mut().retain(|(of, _)| of != machine);
+        self.read(context, edges)
+    }
+
+    fn read(&self, context: &Context, edges: &RemoteEdges) -> Result<(), FlowError> {
         for edge in &edges.logs {
-            let input = inputs
+            let input = self
+                .inputs
                 .iter()
                 .find(|input| input.node == edge.node && input.input == edge.input);
             let Some(input) = input else {
@@ -44,15 +68,11 @@ impl LogLines {
             };
             for machine in &edge.machines {
                 let reader = read(context, machine, &edge.selection, input.clone())?;
-                lines.readers.push(reader);
+                let reader = (machine.clone(), reader);
+                self.readers.borrow_mut().push(reader);
             }
         }
-        for (selection, machines) in &edges.log_readers {
-            if let Some(sender) = sender {
-                lines.publish(context, sender, selection, machines)?;
-            }
-        }
-        Ok(lines)
+        Ok(())
     }
 
     fn publish(
@@ -90,7 +110,7 @@ impl LogLines {
 
     /// Makes the readers known again.
     pub fn renew(&self) {
-        for reader in &self.readers {
+        for (_, reader) in &*self.readers.borrow() {
             // Where the network is closed nothing comes anyway.
             let _ = reader.renew();
         }

@@ -13,10 +13,10 @@ mod outputs;
 use super::check::Checked;
 use super::event::Local;
 use super::inbox::In;
-use crate::control::{NodeEnd, NodeRow, RemoteEdges};
+use crate::control::{Epoch, NodeEnd, NodeRow, RemoteEdges};
 use crate::engine::{Probe, StartError};
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
-use crate::link::{Link, LinkError};
+use crate::link::{DataKey, Link, LinkError};
 use crate::local::DataflowLog;
 use crate::logs::LogHub;
 use std::io;
@@ -38,6 +38,12 @@ pub(super) enum FlowOrder {
     CloseInputs(Vec<(NodeId, PortName)>),
     /// This machine is not heard of any more.
     PeerLost(MachineId),
+    /// The share of this machine has begun again, in this life of its daemon: these connections are made anew.
+    Again {
+        machine: MachineId,
+        life: Epoch,
+        edges: RemoteEdges,
+    },
 }
 
 /// What a dataflow tells.
@@ -51,6 +57,8 @@ pub(super) enum FlowNews {
 /// Everything that a dataflow needs to live.
 pub(super) struct FlowSpec {
     pub id: DataflowId,
+    /// The life of this daemon, when the nodes here begin again in it.
+    pub life: Option<Epoch>,
     pub machine: MachineId,
     pub checked: Box<Checked>,
     pub edges: RemoteEdges,
@@ -119,9 +127,28 @@ impl Teller {
 struct Context {
     id: DataflowId,
     machine: MachineId,
+    /// The life that the connections are named after which are made first.
+    life: Option<Epoch>,
     link: Link,
     hub: LogHub,
     log: DataflowLog,
+}
+
+impl Context {
+    /// An output of a node on a machine, as of this life of a daemon whose nodes have begun again.
+    fn key(
+        &self,
+        machine: &MachineId,
+        node: &NodeId,
+        output: &PortName,
+        life: Option<Epoch>,
+    ) -> DataKey {
+        let key = DataKey::output(machine, self.id, node, output);
+        match life {
+            Some(life) => key.again(life),
+            None => key,
+        }
+    }
 }
 
 /// Why a dataflow's nodes cannot be made at all.

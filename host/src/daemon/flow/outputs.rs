@@ -6,11 +6,14 @@
 use super::exit::Exit;
 use super::losses::Losses;
 use super::{Context, FlowError};
-use crate::control::{MissingPeer, RemoteEdges, RemoteOutput};
+use crate::control::{Epoch, MissingPeer, RemoteEdges, RemoteOutput};
 use crate::descriptor::QueuePolicy;
-use crate::engine::Dataflow;
+use crate::engine::{Dataflow, Probe};
 use crate::ids::MachineId;
-use crate::link::{DataKey, OutputSpec, Sender};
+use crate::link::{OutputSpec, Sender};
+use crate::local::DataflowLog;
+use crate::logs::Level;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,11 +22,15 @@ use tokio::task::JoinSet;
 
 /// How often those that are missing are told.
 const ROUND: Duration = Duration::from_millis(500);
+/// How long nodes that begin again may take to be made.
+const JOINING: Duration = Duration::from_secs(60);
 
 /// The outputs and the threads that publish them.
 pub(super) struct Outputs {
-    all: Vec<(RemoteOutput, Arc<Exit>)>,
-    senders: Vec<Sender>,
+    all: RefCell<Vec<(RemoteOutput, Arc<Exit>)>>,
+    senders: RefCell<Vec<Sender>>,
+    /// The thread for what need not wait.
+    shared: Sender,
 }
 
 impl Outputs {
@@ -33,37 +40,70 @@ impl Outputs {
         edges: &RemoteEdges,
         dataflow: &Dataflow,
     ) -> Result<Self, FlowError> {
-        let mut outputs = Self {
-            all: Vec::new(),
-            senders: Vec::new(),
+        let outputs = Self {
+            all: RefCell::default(),
+            senders: RefCell::default(),
+            shared: Sender::new("dora-out").map_err(FlowError::Thread)?,
         };
-        let shared = Sender::new("dora-out").map_err(FlowError::Thread)?;
         for edge in &edges.outputs {
-            let exit = match edge.readers.iter().any(|reader| waits(reader.policy)) {
-                true => {
-                    let sender = Sender::new("dora-out-wait").map_err(FlowError::Thread)?;
-                    let exit = exit(context, &sender, edge)?;
-                    outputs.senders.push(sender);
-                    exit
-                }
-                false => exit(context, &shared, edge)?,
-            };
-            let exit = Arc::new(exit);
+            let exit = outputs.exit(context, edge, context.life)?;
             if !dataflow.attach(&edge.node, &edge.output, readers(edge), exit.clone()) {
                 return Err(FlowError::NoOutput {
                     node: edge.node.clone(),
                     output: edge.output.clone(),
                 });
             }
-            outputs.all.push((edge.clone(), exit));
         }
-        outputs.senders.push(shared);
         Ok(outputs)
     }
 
+    /// The nodes of a machine have begun again in this life of its daemon: outputs for those that read there, which are to
+    /// be attached when these are found.
+    pub fn again(
+        &self,
+        context: &Context,
+        machine: &MachineId,
+        edges: &RemoteEdges,
+        life: Epoch,
+    ) -> Result<Vec<Joining>, FlowError> {
+        for (edge, exit) in &*self.all.borrow() {
+            let mut elsewhere = edge.readers.iter().filter(|it| it.machine != *machine);
+            exit.forget(machine);
+            if elsewhere.next().is_none() {
+                exit.silence();
+            }
+        }
+        let joining = |edge: &RemoteOutput| -> Result<Joining, FlowError> {
+            let exit = self.exit(context, edge, Some(life))?;
+            Ok(Joining(edge.clone(), exit))
+        };
+        edges.outputs.iter().map(joining).collect()
+    }
+
+    /// The way of an output, which is ended with the others.
+    fn exit(
+        &self,
+        context: &Context,
+        edge: &RemoteOutput,
+        life: Option<Epoch>,
+    ) -> Result<Arc<Exit>, FlowError> {
+        let exit = match edge.readers.iter().any(|reader| waits(reader.policy)) {
+            true => {
+                let sender = Sender::new("dora-out-wait").map_err(FlowError::Thread)?;
+                let exit = exit(context, &sender, edge, life)?;
+                self.senders.borrow_mut().push(sender);
+                exit
+            }
+            false => exit(context, &self.shared, edge, life)?,
+        };
+        let exit = Arc::new(exit);
+        self.all.borrow_mut().push((edge.clone(), exit.clone()));
+        Ok(exit)
+    }
+
     /// The thread for what need not wait.
-    pub fn sender(&self) -> Option<&Sender> {
-        self.senders.last()
+    pub fn sender(&self) -> &Sender {
+        &self.shared
     }
 
     /// Looks for all readers until they have answered or the deadline is over, tells in between which are missing, and
@@ -76,8 +116,8 @@ impl Outputs {
         let until = Instant::now() + deadline;
         let mut looks = JoinSet::new();
         // One round of news of every output has room.
-        let (found, mut rounds) = mpsc::channel(self.all.len().max(1));
-        for (index, (_, exit)) in self.all.iter().enumerate() {
+        let (found, mut rounds) = mpsc::channel(self.all.borrow().len().max(1));
+        for (index, (_, exit)) in self.all.borrow().iter().enumerate() {
             looks.spawn(look(index, exit.clone(), until, found.clone()));
         }
         drop(found);
@@ -86,7 +126,7 @@ impl Outputs {
             (index, machines.collect::<Vec<_>>())
         };
         let mut missing: BTreeMap<usize, Vec<MachineId>> =
-            self.all.iter().enumerate().map(unknown).collect();
+            self.all.borrow().iter().enumerate().map(unknown).collect();
         while let Some((index, machines)) = rounds.recv().await {
             match machines.is_empty() {
                 true => missing.remove(&index),
@@ -102,8 +142,9 @@ impl Outputs {
     }
 
     fn peers(&self, missing: &BTreeMap<usize, Vec<MachineId>>) -> Vec<MissingPeer> {
+        let all = self.all.borrow();
         let of_output = |(index, machines): (&usize, &Vec<MachineId>)| {
-            let edge = self.all.get(*index).map(|(edge, _)| edge)?;
+            let edge = all.get(*index).map(|(edge, _)| edge)?;
             let readers = edge.readers.iter();
             let missing = readers.filter(|reader| machines.contains(&reader.machine));
             let peer = |reader: &crate::control::RemoteReader| MissingPeer {
@@ -120,7 +161,7 @@ impl Outputs {
 
     /// A machine is gone: senders do not wait for it any more.
     pub fn forget(&self, machine: &MachineId) {
-        for (edge, exit) in &self.all {
+        for (edge, exit) in &*self.all.borrow() {
             if edge.readers.iter().any(|reader| reader.machine == *machine) {
                 exit.forget(machine);
             }
@@ -130,11 +171,11 @@ impl Outputs {
     /// Publishes what waits, and the end, as far as that takes no longer than the deadline.
     pub async fn end(self, deadline: Duration) {
         let until = Instant::now() + deadline;
-        for (_, exit) in &self.all {
+        for (_, exit) in &*self.all.borrow() {
             exit.end();
         }
         drop(self.all);
-        for sender in self.senders {
+        for sender in self.senders.into_inner().into_iter().chain([self.shared]) {
             // What is not sent by then goes out as long as the process lives.
             let left = until.saturating_duration_since(Instant::now());
             sender.finish(left).await;
@@ -159,11 +200,43 @@ async fn look(
     }
 }
 
+/// An output whose readers have begun again, until they are found.
+pub(super) struct Joining(RemoteOutput, Arc<Exit>);
+
+impl Joining {
+    /// Looks for the readers, and lets them have what is sent from then on.
+    pub async fn join(self, probe: Probe, log: DataflowLog) {
+        let Self(edge, exit) = self;
+        if exit.missing(JOINING).await.is_empty() {
+            // An output that has ended meanwhile is closed for them by that.
+            probe.attach(&edge.node, &edge.output, readers(&edge), exit);
+            return;
+        }
+        let outlived = exit.is_silent();
+        exit.end();
+        if outlived {
+            // They have begun once more, and are looked for by that name.
+            return;
+        }
+        let text = format!(
+            "output `{}`: {} does not answer in its new life, and gets nothing",
+            edge.output,
+            readers(&edge)
+        );
+        log.say(Level::Warn, Some(&edge.node), text);
+    }
+}
+
 fn waits(policy: QueuePolicy) -> bool {
     policy == QueuePolicy::Backpressure
 }
 
-fn exit(context: &Context, sender: &Sender, edge: &RemoteOutput) -> Result<Exit, FlowError> {
+fn exit(
+    context: &Context,
+    sender: &Sender,
+    edge: &RemoteOutput,
+    life: Option<Epoch>,
+) -> Result<Exit, FlowError> {
     let losses = Arc::new(Losses::new(context.log.clone(), edge.node.clone()));
     let mut machines: BTreeMap<MachineId, bool> = BTreeMap::new();
     for reader in &edge.readers {
@@ -174,7 +247,7 @@ fn exit(context: &Context, sender: &Sender, edge: &RemoteOutput) -> Result<Exit,
     let output = context.link.output(
         sender,
         OutputSpec {
-            key: DataKey::output(&context.machine, context.id, &edge.node, &edge.output),
+            key: context.key(&context.machine, &edge.node, &edge.output, life),
             readers: machines,
             capacity: largest.unwrap_or(1),
             failed: Box::new(move |reason| {

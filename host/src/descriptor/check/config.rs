@@ -154,7 +154,7 @@ impl Check<'_, '_> {
 
     /// The keys beside the schema's keyword that refused a key.
     fn known_keys(&self, keyword: &str) -> Vec<String> {
-        let parent = keyword.rfind('/').map_or("", |end| &keyword[..end]);
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
         let properties = self.schema.pointer(&format!("{parent}/properties"));
         let properties = properties.and_then(Value::as_object);
         properties

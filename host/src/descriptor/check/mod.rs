@@ -62,6 +62,10 @@ impl<'a> Edges<'a> {
         Self { nodes, edges }
     }
 
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "numbers of nodes come from `edges` and from counting the nodes"
+    )]
     fn node(&self, index: usize) -> &'a Node {
         self.nodes[index]
     }

@@ -47,6 +47,10 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; bo
 td { overflow-wrap: anywhere; } th { font-weight: 600; } ul { margin: 0; padding-left: 1.1rem; }
 ";
 
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the lines of a graph join its own boxes"
+)]
 fn table(out: &mut String, graph: &Graph) {
     out.push_str("<table>\n<tr><th>Node</th><th>What it is</th><th>Reads</th></tr>\n");
     for (index, one) in graph.boxes.iter().enumerate() {

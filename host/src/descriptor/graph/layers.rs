@@ -2,6 +2,10 @@
 //! Sugiyama's method: cycles are broken by turning edges round, layers follow the longest path, long
 //! edges are cut into pieces by bends, and the order is improved by barycentres while it lessens the
 //! crossings (Sugiyama, Tagawa, Toda 1981; Gansner et al. 1993). Knows no sizes and no coordinates.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "vertices, rows and edges are numbered here, below the counts that the tables have"
+)]
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,9 @@
 //! Coordinates: boxes with sizes and lines between them -> where each box stands and which points each
 //! line passes. In pixels, x to the right, y down. Knows no text and no SVG.
+#![allow(
+    clippy::indexing_slicing,
+    reason = "`layers` numbers vertices and rows, below the counts that the tables here have"
+)]
 
 use super::layers::{Layers, assign};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{
     expand::{self, Lookup},
-    fields::{Fields, Scope, place, scalar_text},
+    fields::{Fields, Scope, place, refuse_nul, scalar_text},
     problem::quoted,
     yaml::{Entry, Value, Yaml},
 };
@@ -25,6 +25,7 @@ pub(super) fn read_args(scope: &mut Scope<'_>, fields: &mut Fields) -> Vec<Strin
         );
         return Vec::new();
     };
+    refuse_nul(scope, "`args`", at, &text);
     expand::split_args(&text).unwrap_or_else(|| {
         scope.error(
             at,
@@ -38,7 +39,10 @@ fn scalars(scope: &mut Scope<'_>, name: &str, items: Vec<Yaml>) -> Vec<String> {
     let mut texts = Vec::with_capacity(items.len());
     for item in items {
         match scalar_text(&item) {
-            Some(text) => texts.push(text),
+            Some(text) => {
+                refuse_nul(scope, name, item.at, &text);
+                texts.push(text);
+            }
             None => {
                 let found = item.in_words();
                 scope.error(item.at, format!("{name} must be text, found {found}"));
@@ -77,6 +81,7 @@ pub(in crate::descriptor) fn read_env(
             continue;
         }
         if let Some(value) = env_value(scope, &entry, lookup) {
+            refuse_nul(scope, &format!("`env` {shown}"), place(&entry), &value);
             env.insert(entry.key, value);
         }
     }

@@ -3,6 +3,7 @@
 //! all problems; such a node never leaves `Descriptor::parse`.
 
 mod env;
+mod path;
 mod policy;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,11 @@ use std::collections::BTreeMap;
 use super::{
     config,
     expand::Lookup,
-    fields::{Fields, Scope, scalar_text, text, text_at},
+    fields::{Fields, Scope, refuse_nul, scalar_text, text, text_at},
     input::read_inputs,
     keys, legacy,
-    problem::{Position, quoted},
-    types::{Deploy, Load, Node, NodePath, ProcessPlace, Spanned, ThreadPlace},
+    problem::Position,
+    types::{Deploy, Load, Node, ProcessPlace, Spanned, ThreadPlace},
     yaml::{Entry, Value, Yaml},
 };
 use crate::ids::{NodeId, PortName};
@@ -113,7 +114,7 @@ fn read_keys(
     lookup: Lookup<'_>,
 ) -> Option<Draft> {
     let at = id.as_ref().map(|id| id.at).unwrap_or_default();
-    let path = read_path(scope, fields, id.as_ref(), has_program);
+    let path = path::read_path(scope, fields, id.as_ref(), has_program);
     let load = fields.choice(
         scope,
         "load",
@@ -127,10 +128,7 @@ fn read_keys(
     let args = env::read_args(scope, fields);
     let env_at = fields.position_of("env");
     let env = read_env(scope, fields, lookup, &defaults.env);
-    let build = fields
-        .text(scope, "build")
-        .map(|(text, _)| text)
-        .unwrap_or_default();
+    let build = read_build(scope, fields);
     let config = fields
         .take("config")
         .map(|entry| config::read(scope, entry.value));
@@ -154,7 +152,7 @@ fn read_keys(
         args,
         env,
         env_at,
-        build: lines(&build),
+        build,
         config,
         inputs,
         outputs,
@@ -176,46 +174,14 @@ pub(super) fn spanned<T>((value, at): (T, Position)) -> Spanned<T> {
     Spanned { value, at }
 }
 
-fn lines(text: &str) -> Vec<String> {
+/// The commands of `build`, one per line.
+fn read_build(scope: &mut Scope<'_>, fields: &mut Fields) -> Vec<String> {
+    let Some((text, at)) = fields.text(scope, "build") else {
+        return Vec::new();
+    };
+    refuse_nul(scope, "`build`", at, &text);
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     lines.map(str::to_owned).collect()
-}
-
-fn read_path(
-    scope: &mut Scope<'_>,
-    fields: &mut Fields,
-    id: Option<&Spanned<NodeId>>,
-    has_program: bool,
-) -> NodePath {
-    let given = fields.take("path");
-    if let (None, Some(id), true) = (&given, id, has_program) {
-        scope.error(
-            id.at,
-            "`path` is missing; name the node's plugin or executable, such as `path: target/release/camera`",
-        );
-    }
-    let Some(entry) = given else {
-        return NodePath::Dynamic;
-    };
-    let at = entry.value.at;
-    let path = text(scope, entry).unwrap_or_else(|| "unknown".into());
-    let fault = match path.as_str() {
-        "dynamic" => return NodePath::Dynamic,
-        "" => "`path` is empty; name the node's plugin or executable".into(),
-        "shell" => "`path: shell` is not supported: write `path: sh` and \
-                    `args: [\"-c\", \"the command\"]`"
-            .into(),
-        path if path.starts_with("http://") || path.starts_with("https://") => format!(
-            "{} is a URL, and `path` is never downloaded: fetch it in `build` and name the file",
-            quoted(path)
-        ),
-        path if path.contains('\0') => "`path` contains a NUL character".into(),
-        _ => String::new(),
-    };
-    if !fault.is_empty() {
-        scope.error(at, fault);
-    }
-    NodePath::File(Spanned { value: path, at })
 }
 
 fn parse_process(text: &str) -> Result<ProcessPlace, String> {

@@ -12,7 +12,7 @@ use super::{
         types::{Deploy, LogSpec, Restart, RestartPolicy},
         yaml::Value,
     },
-    spanned,
+    path, spanned,
 };
 
 /// Largest core number plus one that Linux' `cpu_set_t` holds.
@@ -34,7 +34,7 @@ pub(in crate::descriptor) fn read_deploy(
     if let Some(machine) = fields.parsed(scope, "machine", |text| text.parse()) {
         deploy.machine = Some(spanned(machine));
     }
-    if let Some((folder, _)) = fields.text(scope, "working_dir") {
+    if let Some(folder) = path::read_working_dir(scope, &mut fields) {
         deploy.working_dir = Some(folder);
     }
     for entry in fields

@@ -13,6 +13,9 @@ use super::{
 /// Ends of file names that say what a file is, so that nothing is added to them.
 const COMPLETE: [&str; 5] = ["so", "dll", "dylib", "exe", "py"];
 
+/// Longest path, with the values of its variables: as Linux has it. Windows takes longer ones, which nobody writes.
+pub const MAX_PATH_BYTES: usize = 4096;
+
 /// The systems whose file names differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Platform {
@@ -88,6 +91,20 @@ impl Places<'static> {
     }
 }
 
+impl Places<'_> {
+    fn separators(&self) -> &'static [char] {
+        match self.platform {
+            Platform::Windows => &['/', '\\'],
+            Platform::Linux | Platform::Mac => &['/'],
+        }
+    }
+
+    /// Whether the text may be a path of Windows, and this is another system.
+    fn is_foreign(&self, text: &str) -> bool {
+        self.platform != Platform::Windows && text.contains('\\')
+    }
+}
+
 /// Candidates in one folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
@@ -110,33 +127,98 @@ impl Group {
 /// then as one of Windows: a descriptor that was written there means the same here.
 ///
 /// # Errors
-/// [`ResolveError::Expand`] and [`ResolveError::NoHome`].
+/// [`ResolveError::Expand`], [`ResolveError::NoHome`], [`ResolveError::TooLong`] and [`ResolveError::OfDrive`].
 pub fn candidates(path: &str, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
     let expanded = expand(path, places.lookup).map_err(ResolveError::Expand)?;
-    if places.platform == Platform::Windows || !expanded.contains('\\') {
-        return by_folder(expanded, places);
+    if !places.is_foreign(&expanded) {
+        return by_folder(&expanded, places);
     }
-    let as_it_is = |folder: &PathBuf| Group {
-        folder: folder.clone(),
-        names: vec![expanded.clone()],
+    // Before the first use: what is too long is so in either form.
+    let there = by_folder(&expanded.replace('\\', "/"), places)?;
+    let path = Path::new(&expanded);
+    let (inside, file) = (
+        path.parent(),
+        path.file_name().and_then(|name| name.to_str()),
+    );
+    let as_it_is = |folder: &Path| Group {
+        folder: folder.join(inside.unwrap_or(Path::new(""))),
+        names: vec![file.unwrap_or_default().to_owned()],
         on_path: false,
     };
-    let mut groups: Vec<Group> = places.folders.iter().map(as_it_is).collect();
-    groups.extend(by_folder(expanded.replace('\\', "/"), places)?);
+    let mut groups: Vec<Group> = match path.is_absolute() {
+        true => vec![as_it_is(Path::new(""))],
+        false => places.folders.iter().map(|it| as_it_is(it)).collect(),
+    };
+    groups.extend(there);
     Ok(groups)
 }
 
-fn by_folder(expanded: String, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
-    let windows = places.platform == Platform::Windows;
-    let separators: &[char] = if windows { &['/', '\\'] } else { &['/'] };
-    let path = match expanded.strip_prefix('~') {
-        Some(rest) if rest.is_empty() || rest.starts_with(separators) => {
-            let home = places.home.clone().ok_or(ResolveError::NoHome)?;
-            home.join(rest.trim_start_matches(separators))
+/// The folders that a `working_dir` may mean, each once: from each folder where paths start, and as for a path of Windows.
+///
+/// # Errors
+/// [`ResolveError::WorkingDir`], and what [`whole`] refuses.
+pub(super) fn working_folders(
+    text: &str,
+    places: &Places<'_>,
+) -> Result<Vec<PathBuf>, ResolveError> {
+    const KEY: &str = "working_dir";
+    let expanded = expand(text, places.lookup).map_err(ResolveError::WorkingDir)?;
+    let mut spelled = vec![whole(&expanded, KEY, places)?];
+    if places.is_foreign(&expanded) {
+        spelled.push(whole(&expanded.replace('\\', "/"), KEY, places)?);
+    }
+    let mut folders = Vec::new();
+    for folder in &places.folders {
+        for path in &spelled {
+            let folder = folder.join(path);
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
         }
-        _ => PathBuf::from(&expanded),
-    };
-    let bare = !expanded.contains(separators) && !expanded.starts_with('~');
+    }
+    Ok(folders)
+}
+
+/// The text of a descriptor that means exactly this path: a file that has been found, or that a shell has named.
+pub fn literally(path: &str) -> String {
+    let path = path.replace('$', "$$");
+    match path.starts_with('~') {
+        true => format!("./{path}"),
+        false => path,
+    }
+}
+
+/// The path of a text whose variables have been replaced, with the home folder for `~`. `key` is what gives the text.
+///
+/// # Errors
+/// [`ResolveError::NoHome`], [`ResolveError::TooLong`], [`ResolveError::OfDrive`].
+fn whole(expanded: &str, key: &'static str, places: &Places<'_>) -> Result<PathBuf, ResolveError> {
+    if expanded.len() > MAX_PATH_BYTES {
+        return Err(ResolveError::TooLong { key });
+    }
+    let separators = places.separators();
+    if places.platform == Platform::Windows && is_of_drive(expanded) {
+        let path = expanded.to_owned();
+        return Err(ResolveError::OfDrive { key, path });
+    }
+    match expanded.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with(separators) => {
+            let home = places.home.clone().ok_or(ResolveError::NoHome { key })?;
+            Ok(home.join(rest.trim_start_matches(separators)))
+        }
+        _ => Ok(PathBuf::from(expanded)),
+    }
+}
+
+/// `C:x`, or `C:` alone.
+fn is_of_drive(text: &str) -> bool {
+    matches!(text.as_bytes(), [letter, b':', rest @ ..]
+        if letter.is_ascii_alphabetic() && !matches!(rest, [b'/' | b'\\', ..]))
+}
+
+fn by_folder(expanded: &str, places: &Places<'_>) -> Result<Vec<Group>, ResolveError> {
+    let path = whole(expanded, "path", places)?;
+    let bare = !expanded.contains(places.separators()) && !expanded.starts_with('~');
     let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
         // `..` and `/` name no file; they are folders, and found to be so.
         let folder = places.folders.first().cloned().unwrap_or_default();

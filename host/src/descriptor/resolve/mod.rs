@@ -1,6 +1,7 @@
 //! `path:` -> the file to load or to start. Which files are tried, and in which order, is decided in
 //! `candidates` without touching a disk; here they are looked at. What a file is beyond
-//! its name the caller tells through a closure. Opens, loads and starts nothing.
+//! its name the caller tells through a closure. Opens, loads and starts nothing. For users the rules stand in README.md, "A
+//! descriptor"; a path may lead anywhere.
 
 mod candidates;
 
@@ -10,13 +11,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use candidates::{Group, Places, Platform, candidates};
+pub use candidates::{Group, MAX_PATH_BYTES, Places, Platform, candidates, literally};
 
 use super::{
     Descriptor,
-    expand::{ExpandError, expand},
+    expand::ExpandError,
     fields::Scope,
-    problem::{Problems, quoted, shown_path},
+    problem::{Problems, listed, quoted, shown_path},
     types::{Load, Node, NodePath},
 };
 use crate::ids::NodeId;
@@ -39,8 +40,23 @@ pub enum ResolveError {
     Expand(ExpandError),
     /// A variable in the node's `working_dir` has no value.
     WorkingDir(ExpandError),
-    /// The path starts with `~` and there is no home folder.
-    NoHome,
+    /// The text of the key starts with `~` and there is no home folder.
+    NoHome {
+        /// `path` or `working_dir`.
+        key: &'static str,
+    },
+    /// With its variables the text of the key is longer than [`MAX_PATH_BYTES`].
+    TooLong {
+        /// `path` or `working_dir`.
+        key: &'static str,
+    },
+    /// On Windows: `C:x`, which starts from a folder of drive `C:` that whoever started the daemon happened to be in.
+    OfDrive {
+        /// `path` or `working_dir`.
+        key: &'static str,
+        /// The text as written.
+        path: String,
+    },
     /// No file at any of the places.
     NotFound {
         /// The path as written.
@@ -72,8 +88,19 @@ impl fmt::Display for ResolveError {
         match self {
             ResolveError::Expand(error) => write!(f, "`path`: {error}"),
             ResolveError::WorkingDir(error) => write!(f, "`working_dir`: {error}"),
-            ResolveError::NoHome => f.write_str(
-                "`path` starts with `~`, and this process has no home folder; write the whole path",
+            ResolveError::NoHome { key } => write!(
+                f,
+                "`{key}` starts with `~`, and this process has no home folder; write the whole path"
+            ),
+            ResolveError::TooLong { key } => write!(
+                f,
+                "`{key}` is longer than {MAX_PATH_BYTES} bytes with the values of its variables"
+            ),
+            ResolveError::OfDrive { key, path } => write!(
+                f,
+                "`{key}`: {} starts from whatever folder is the drive's current one; write a `\\` behind the `:`, or leave the \
+                 drive out",
+                quoted(path)
             ),
             ResolveError::NotFound {
                 path,
@@ -81,12 +108,11 @@ impl fmt::Display for ResolveError {
                 folder,
                 has_build,
             } => {
-                write!(
-                    f,
-                    "{} was not found; tried {}",
-                    quoted(path),
-                    in_words(tried)
-                )?;
+                write!(f, "{} was not found", quoted(path))?;
+                match in_words(tried).as_str() {
+                    "" => {}
+                    tried => write!(f, "; tried {tried}")?,
+                }
                 if let Some(folder) = folder {
                     write!(f, "; {} is a folder", shown(folder))?;
                 }
@@ -150,37 +176,27 @@ impl Descriptor {
         }
         (programs, problems)
     }
+}
 
-    /// The folder that a node works in and that its path starts from: its `working_dir`, which starts from the
-    /// descriptor's folder, or that folder itself. Absolute.
-    ///
-    /// # Errors
-    /// A variable in it has no value.
-    pub fn folder_of(&self, node: &Node) -> Result<PathBuf, ResolveError> {
-        let folder = match &node.deploy.working_dir {
-            None => self.folder().to_owned(),
-            Some(text) => {
-                let expanded = expand(text, &|name| std::env::var(name).ok());
-                self.folder()
-                    .join(expanded.map_err(ResolveError::WorkingDir)?)
-            }
-        };
-        Ok(std::path::absolute(&folder).unwrap_or(folder))
-    }
+/// The folder that a node works in and that its path starts from: its `working_dir`, which starts from a folder of
+/// `places`, or that folder itself. Of several the first that is there, else the first.
+///
+/// # Errors
+/// A variable in it has no value, or it names no folder at all.
+pub fn folder_of(node: &Node, places: &Places<'_>) -> Result<PathBuf, ResolveError> {
+    let folders = match &node.deploy.working_dir {
+        None => places.folders.clone(),
+        Some(text) => candidates::working_folders(text, places)?,
+    };
+    let there = folders.iter().find(|folder| folder.is_dir());
+    let folder = there.or(folders.first()).cloned();
+    Ok(folder.unwrap_or_default())
 }
 
 /// The places of a node with a `working_dir`: that folder, from each folder where paths start.
 fn within<'a>(working_dir: &str, places: &Places<'a>) -> Result<Places<'a>, ResolveError> {
-    let expanded = expand(working_dir, places.lookup).map_err(ResolveError::WorkingDir)?;
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for folder in &places.folders {
-        let folder = folder.join(&expanded);
-        if !folders.contains(&folder) {
-            folders.push(folder);
-        }
-    }
     Ok(Places {
-        folders,
+        folders: candidates::working_folders(working_dir, places)?,
         ..places.clone()
     })
 }
@@ -296,10 +312,12 @@ fn in_words(groups: &[Group]) -> String {
     let mut on_path = 0;
     for group in groups {
         match group.on_path {
+            // The path of a folder, which names no file.
+            _ if group.names.iter().all(String::is_empty) => {}
             true => on_path += 1,
             false => parts.push(format!(
                 "{} in {}",
-                group.names.join(", "),
+                listed(group.names.iter().map(String::as_str)),
                 shown(&group.folder)
             )),
         }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+mod tricks;
+
 use super::*;
 use crate::descriptor::Descriptor;
 
@@ -96,7 +98,7 @@ fn variables_and_home_that_are_missing() {
     places.home = None;
     assert_eq!(
         candidates("~/x", &places).unwrap_err(),
-        ResolveError::NoHome
+        ResolveError::NoHome { key: "path" }
     );
 }
 

@@ -5,6 +5,7 @@
 
 use super::{Delivery, Input, MESSAGES, Mailbox, NOTHING, ORDERS, Slot, State};
 use crate::descriptor::QueuePolicy;
+use crate::lookout::Lookout;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -21,6 +22,7 @@ pub struct Lent {
     messages: VecDeque<Message>,
     /// Whether another input may go first.
     others_turn: bool,
+    lookout: Lookout,
 }
 
 /// Whether a message that has come inline may go on at once.
@@ -44,7 +46,7 @@ impl Lent {
 
 /// The reader's side. One reader, always with the same [`Lent`].
 impl Mailbox {
-    /// The next thing, waiting for it until `deadline`.
+    /// The next thing, waiting for it until `deadline`, or until what went through the door needs this thread.
     pub fn take(&self, lent: &mut Lent, deadline: Option<Instant>) -> Option<Delivery> {
         let news = self.news.load(Ordering::Relaxed);
         if news == NOTHING || (news == MESSAGES && !lent.others_turn) {
@@ -54,6 +56,7 @@ impl Mailbox {
             }
         }
         lent.others_turn = false;
+        let mut looked_out = false;
         let mut state = self.state();
         loop {
             let mut room = lent.messages.is_empty() && state.settle();
@@ -71,8 +74,15 @@ impl Mailbox {
                 self.writable.notify_all();
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
+            if left == Some(Duration::ZERO) || std::mem::take(&mut state.nudged) {
                 return None;
+            }
+            if !std::mem::replace(&mut looked_out, true) && lent.lookout.is_worth(Instant::now()) {
+                drop(state);
+                let something = || self.news.load(Ordering::Relaxed) != NOTHING;
+                lent.lookout.look(something);
+                state = self.state();
+                continue;
             }
             state.reader_waits = true;
             let waited = match left {
@@ -144,7 +154,9 @@ impl State {
         if let Some((seat, order)) = self.orders.pop_front() {
             return Some(Delivery::Order(seat, order));
         }
-        while let Some(at) = self.ready.pop_front() {
+        while !self.paused
+            && let Some(at) = self.ready.pop_front()
+        {
             let Some(input) = self.inputs.get_mut(at) else {
                 continue;
             };
@@ -178,20 +190,21 @@ impl State {
     fn news(&self) -> u8 {
         match (self.orders.is_empty(), self.ready.is_empty()) {
             (false, _) => ORDERS,
-            (true, false) => MESSAGES,
-            (true, true) => NOTHING,
+            (true, false) if !self.paused => MESSAGES,
+            (true, _) => NOTHING,
         }
     }
 }
 
 impl Input {
-    /// Lends the reader up to half of what is in: with all of it, its sender and its reader would work in turns.
+    /// Lends the reader what is in, but at most half of what there is room for: with all of it, its sender and its reader
+    /// would work in turns.
     fn lend(&mut self, slot: Slot, lent: &mut Lent) {
         // Who listens is told of every message when it leaves, which one that was lent has not yet.
         if self.policy != QueuePolicy::Backpressure || self.listener.is_some() {
             return;
         }
-        let count = (self.queue.len() / 2).min(MOST_LENT);
+        let count = self.queue.len().min(self.capacity / 2).min(MOST_LENT);
         lent.slot = Some(slot);
         lent.messages.extend(self.queue.drain(..count));
         self.lent = count;

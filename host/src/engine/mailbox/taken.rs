@@ -5,6 +5,7 @@
 
 use super::{Input, Mailbox, Slot};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What has happened to an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +56,35 @@ impl Input {
     }
 }
 
+/// Hears of messages after so many others, which come out first.
+fn after(others: u64, listener: OnTaken) -> OnTaken {
+    if others == 0 {
+        return listener;
+    }
+    let left = AtomicU64::new(others);
+    Arc::new(move |taken| {
+        let Taken::Messages(messages) = taken else {
+            return listener(taken);
+        };
+        let less = |left: u64| Some(left.saturating_sub(messages));
+        let before = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let own = messages.saturating_sub(before.unwrap_or_default());
+        if own > 0 {
+            listener(Taken::Messages(own));
+        }
+    })
+}
+
 impl Mailbox {
-    /// Tells somebody of the messages that leave an input from now on, instead of whoever was told before; that it is
-    /// shut, also when it is so already.
+    /// Tells somebody of the messages that leave an input from now on, instead of whoever was told before, but for those
+    /// that are in: those are another's. That it is shut it tells also when it is so already.
     pub fn on_taken(&self, slot: Slot, listener: OnTaken) {
-        let listener = Listener(listener);
         let told = self.change(slot, |input| {
             if input.shut {
-                return ToTell(Some((listener, Taken::Closed)));
+                return ToTell(Some((Listener(listener), Taken::Closed)));
             }
-            input.listener = Some(listener);
+            let held = input.queue.len() + input.lent;
+            input.listener = Some(Listener(after(held as u64, listener)));
             ToTell::default()
         });
         told.unwrap_or_default().tell();

@@ -7,6 +7,7 @@ use plugin_abi::meta::Timestamp;
 use std::time::{Duration, Instant};
 
 mod contention;
+mod door;
 mod model;
 mod taken;
 

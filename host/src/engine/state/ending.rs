@@ -12,7 +12,7 @@ pub enum Ending {
     /// With an error or a panic.
     Failed {
         /// Why.
-        failure: NodeFailure,
+        failure: Box<NodeFailure>,
         /// The input whose message it took last.
         last_input: Option<String>,
     },

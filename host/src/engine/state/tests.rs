@@ -36,17 +36,12 @@ fn restarting(policy: RestartPolicy) -> NodeSpec {
 }
 
 fn failure() -> NodeFailure {
-    NodeFailure {
-        panicked: false,
-        text: "no camera".into(),
-        causes: Vec::new(),
-        place: None,
-    }
+    NodeFailure::new("no camera")
 }
 
 fn failed() -> Ending {
     Ending::Failed {
-        failure: failure(),
+        failure: Box::new(failure()),
         last_input: None,
     }
 }
@@ -117,10 +112,54 @@ fn script(title: &str, nodes: &[NodeSpec], steps: &[Step<'_>]) -> State {
 
 #[test]
 fn every_node_is_made_first() {
-    let state = State::new(vec![plain(), plain()], false, START_GRACE);
+    let mut state = State::new(vec![plain(), plain()], false, START_GRACE);
     let begun: Vec<_> = state.begin().iter().map(shown).collect();
     assert_eq!(begun, ["create 0#0", "create 1#0"]);
     assert_eq!(state.next_deadline(), None);
+}
+
+#[test]
+fn what_goes_on_after_another_state_machine_waits_for_its_delay_and_holds_up_nobody() {
+    let restart = Restart {
+        policy: RestartPolicy::Always,
+        delay: Some(Duration::from_millis(100)),
+        max_delay: Some(Duration::from_millis(250)),
+        ..Restart::default()
+    };
+    let delayed = NodeSpec { restart, ..plain() };
+    let nodes = [delayed.clone(), plain(), delayed.clone(), delayed];
+    // The first for the second time, the last for the fifth; one has never been restarted.
+    let new = || State::new(nodes.to_vec(), false, START_GRACE).after(&[2, 1, 0, 5]);
+    let mut state = new();
+    let begun: Vec<_> = state.begin().iter().map(shown).collect();
+    assert_eq!(begun, ["create 1#1", "create 2#0"]);
+    assert_eq!(state.waiting().collect::<Vec<_>>(), [0, 3]);
+    play(
+        "two that wait",
+        &mut state,
+        &[
+            (1, created(1), &[]),
+            (2, created(2), &["made", "go 1", "go 2", "started"]),
+            (200, Event::Time, &["create 0#2"]),
+            (201, created(0), &["go 0"]),
+            (250, Event::Time, &["create 3#5"]),
+            (251, created(3), &["go 3"]),
+        ],
+    );
+    let mut all = State::new(vec![nodes[0].clone()], false, START_GRACE)
+        .held(true)
+        .after(&[1]);
+    let begun: Vec<_> = all.begin().iter().map(shown).collect();
+    assert_eq!(begun, ["made"]);
+    play(
+        "only one, which waits",
+        &mut all,
+        &[
+            (10, Event::Go, &["started"]),
+            (100, Event::Time, &["create 0#1"]),
+            (101, created(0), &["go 0"]),
+        ],
+    );
 }
 
 #[test]

@@ -4,10 +4,12 @@
 //! Absent: the mailbox, and the decision what happens after an ending (`state`).
 
 use super::Slot;
-use crate::engine::code::{Code, Made, failure};
+use crate::engine::code::{Code, Made, callback_of, failure};
 use crate::engine::plan::NodeIndex;
 use crate::engine::seat::{SeatHandle, SeatShared};
 use crate::engine::state::Ending;
+use crate::engine::{Crash, Door, LastMessage};
+use crate::sys::scene::{self, Callback};
 use plugin_abi::ffi::{self, Status};
 use plugin_abi::hosting::{Event, NodeFailure};
 use plugin_abi::message::Message;
@@ -59,7 +61,9 @@ impl Seat {
         shared.take_failure();
         self.last_input = None;
         self.restart_count = restart_count;
-        self.instance = Some(self.spec.code.create(shared, restart_count)?);
+        let made = self.spec.code.create(shared, restart_count);
+        self.instance =
+            Some(made.map_err(|ending| self.reported(ending, Some(Callback::Create), None))?);
         Ok(())
     }
 
@@ -147,12 +151,17 @@ impl Seat {
         }
         Some(match result {
             Err(failure) => Ending::Failed {
-                failure,
+                failure: Box::new(failure),
                 last_input: None,
             },
             Ok(()) if self.spec.shared.is_stopping() => Ending::Stopped,
             Ok(()) => Ending::Finished,
         })
+    }
+
+    /// What takes messages past this thread.
+    pub(super) fn door(&self) -> Option<Arc<dyn Door>> {
+        self.instance.as_ref()?.door()
     }
 
     /// Nothing waits for the node now.
@@ -172,8 +181,47 @@ impl Seat {
             ffi::OK => None,
             ffi::DONE if shared.is_stopping() => Some(Ending::Stopped),
             ffi::DONE => Some(Ending::Finished),
-            status => Some(self.failed(status)),
+            status => {
+                let message = match event {
+                    Event::Input { input, message } => Some((input, message)),
+                    _ => None,
+                };
+                Some(self.reported(self.failed(status), Some(callback_of(&event)), message))
+            }
         }
+    }
+
+    /// An ending; a panic gets a report.
+    pub(super) fn reported(
+        &self,
+        mut ending: Ending,
+        callback: Option<Callback>,
+        message: Option<(u32, &Message)>,
+    ) -> Ending {
+        let failure = match &mut ending {
+            Ending::Failed { failure, .. } => &mut **failure,
+            Ending::NotCreated(failure) => failure,
+            Ending::Finished | Ending::Stopped | Ending::Stuck => return ending,
+        };
+        if failure.panicked {
+            let input = match callback {
+                Some(Callback::Input(input) | Callback::InputClosed(input)) => {
+                    self.input_name(input)
+                }
+                _ => "",
+            };
+            let within = callback.map(|callback| scene::words(callback, input));
+            let crash = Crash {
+                how: format!("{failure}{}", within.unwrap_or_default()),
+                message: message
+                    .map(|(input, message)| LastMessage::of(self.input_name(input), message)),
+                // In a host process the daemon is told of them, too.
+                trace: failure.frames.clone(),
+                ..Crash::default()
+            };
+            failure.causes.extend(self.spec.shared.crashed(crash));
+        }
+        ending
     }
 
     pub(super) fn failed(&self, status: Status) -> Ending {
@@ -181,7 +229,7 @@ impl Seat {
             .last_input
             .map(|input| self.input_name(input).to_owned());
         Ending::Failed {
-            failure: failure(&self.spec.shared, status),
+            failure: Box::new(failure(&self.spec.shared, status)),
             last_input: input,
         }
     }
@@ -194,8 +242,9 @@ impl Seat {
     pub(super) fn drop_instance(&mut self) {
         self.going = false;
         self.spec.shared.stop_sending();
-        let instance = self.instance.take();
-        self.spec.shared.called(|| drop(instance));
+        if let Some(instance) = self.instance.take() {
+            instance.destroy(&self.spec.shared);
+        }
         if let Some(failure) = self.spec.shared.take_failure() {
             self.spec
                 .shared

@@ -8,6 +8,8 @@ use super::sender::Sequence;
 const MESSAGE: u8 = 0;
 const END: u8 = 1;
 const HEADER: usize = 9;
+/// No sender comes so far; sums of what its numbers say was lost do not overflow.
+const MOST: Sequence = 1 << 48;
 
 /// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Kind, Sequence, &[u8])> {
         END => Kind::End,
         _ => return None,
     };
-    Some((kind, Sequence::from_le_bytes(*number), meta))
+    let number = Sequence::from_le_bytes(*number);
+    (number <= MOST).then_some((kind, number, meta))
 }
 
 #[cfg(test)]
@@ -46,13 +49,14 @@ mod tests {
 
     #[test]
     fn they_come_back_and_others_are_refused() {
-        for (kind, number, meta) in [(Kind::Message, 7, &b"meta"[..]), (Kind::End, u64::MAX, b"")] {
+        for (kind, number, meta) in [(Kind::Message, 7, &b"meta"[..]), (Kind::End, MOST, b"")] {
             let bytes = encode(kind, number, meta);
             assert_eq!(decode(&bytes), Some((kind, number, meta)));
             for end in 0..HEADER {
                 assert_eq!(decode(&bytes[..end]), None);
             }
         }
+        assert_eq!(decode(&encode(Kind::Message, MOST + 1, b"")), None);
         assert_eq!(decode(&[2, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -80,7 +80,8 @@ impl std::fmt::Debug for Credits {
 }
 
 impl Credits {
-    pub(super) fn new(sizes: &[usize], notify: impl Fn(Sequence) + Send + Sync + 'static) -> Self {
+    /// `sizes` are those of the inputs' queues; `notify` tells the sender of a higher credit, and must not wait.
+    pub fn new(sizes: &[usize], notify: impl Fn(Sequence) + Send + Sync + 'static) -> Self {
         let input = |size: &usize| Input {
             size: (*size).max(1) as u64,
             taken: 0,

@@ -7,6 +7,8 @@
 mod attachment;
 mod credits;
 mod granter;
+mod in_place;
+mod intake;
 mod lane;
 mod output;
 mod reader;
@@ -16,10 +18,11 @@ mod shared_memory;
 
 pub use credits::Credits;
 pub(super) use granter::Granter;
+pub use intake::{Arrived, Intake, ReaderCount};
 pub use lane::Pushed;
 pub use output::{Output, OutputSpec};
-pub use reader::{Arrived, Reader, ReaderCount, ReaderSpec};
+pub use reader::{Reader, ReaderSpec};
 pub(super) use room::Room;
 pub use sender::{Sender, SentCount};
 pub(super) use shared_memory::SharedMemory;
-pub use shared_memory::remove_orphaned_memory;
+pub use shared_memory::{has_shared_memory, remove_orphaned_memory};

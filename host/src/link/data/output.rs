@@ -16,6 +16,7 @@ use crate::link::keys::DataKey;
 use crate::link::session::apart;
 use crate::link::{Link, LinkError};
 use bytes::Bytes;
+use plugin_abi::hosting::Room as HostRoom;
 use plugin_abi::message::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -135,6 +136,13 @@ impl Output {
     /// Makes those who wait for room ask whether they are to stop.
     pub fn nudge(&self) {
         self.queue.nudge();
+    }
+
+    /// Memory for a message that daemons on this host get without a copy, once it has been filled; `None` when it is not
+    /// worth it or there is none. Not within an async runtime.
+    pub fn room(&self, len: usize) -> Option<Box<dyn HostRoom>> {
+        let session = self.link.session().ok()?;
+        self.link.memory().room(len, session)
     }
 
     /// No more messages: what waits is published, then the readers are told.
@@ -300,7 +308,7 @@ impl Wire for Engine {
             return false;
         };
         let shared = match self.link.session() {
-            Ok(session) => self.memory.place(&encoded, session),
+            Ok(session) => self.memory.place(message, &encoded, session),
             Err(_) => None,
         };
         let (length, payload) = match shared {

@@ -7,9 +7,10 @@
 
 use super::lane::{Lane, Next, Pushed};
 use crate::ids::MachineId;
+use crate::lookout::Lookout;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -58,6 +59,8 @@ pub struct Sender {
 pub(super) struct Thread {
     state: Mutex<State>,
     work: Condvar,
+    /// Something has changed since the thread has begun to look out.
+    news: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -151,6 +154,7 @@ impl Thread {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
+        self.news.store(true, Ordering::Relaxed);
         let idle = state.idle;
         drop(state);
         if idle {
@@ -160,7 +164,8 @@ impl Thread {
 
     fn run(&self) {
         let mut turn = Vec::new();
-        while let Some(queue) = self.next() {
+        let mut lookout = Lookout::default();
+        while let Some(queue) = self.next(&mut lookout) {
             queue.take_turn(&mut turn);
             let over = matches!(turn.last(), Some(Next::End(_)));
             for next in turn.drain(..) {
@@ -176,7 +181,8 @@ impl Thread {
     }
 
     /// Waits for a queue with something in it; `None` at the end.
-    fn next(&self) -> Option<Arc<Queue>> {
+    fn next(&self, lookout: &mut Lookout) -> Option<Arc<Queue>> {
+        let mut looked_out = false;
         let mut state = self.state();
         loop {
             if let Some(queue) = state.ready.pop_front() {
@@ -194,6 +200,13 @@ impl Thread {
                 state.stalled.extend(kept);
             }
             if !state.ready.is_empty() {
+                continue;
+            }
+            if !std::mem::replace(&mut looked_out, true) && lookout.is_worth(Instant::now()) {
+                self.news.store(false, Ordering::Relaxed);
+                drop(state);
+                lookout.look(|| self.news.load(Ordering::Relaxed));
+                state = self.state();
                 continue;
             }
             state.idle = true;

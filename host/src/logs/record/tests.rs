@@ -144,6 +144,7 @@ fn failures_name_cause_and_place() {
         text: "no camera".to_owned(),
         causes: vec!["cannot open /dev/video0".to_owned(), "busy".to_owned()],
         place: Some(("src/node.rs".to_owned(), 40)),
+        frames: vec!["   0: libx.so+0x1".to_owned()],
     };
     let record = Record::failed(&failure, sink(), noon());
     let expected = Record {

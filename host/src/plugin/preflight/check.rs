@@ -184,8 +184,7 @@ fn same_abi_stable(details: &Details) -> Result<(), PreflightError> {
 }
 
 fn same_layout(found: &[TypeLayout]) -> Result<(), PreflightError> {
-    for (index, here) in LAYOUT.iter().enumerate() {
-        let (type_name, fields) = FIELDS[index];
+    for (index, (here, (type_name, fields))) in LAYOUT.iter().zip(FIELDS).enumerate() {
         match found.get(index) {
             Some(found) if found.name == here.name => same_type(found, here, type_name, fields)?,
             _ => {

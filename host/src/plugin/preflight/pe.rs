@@ -206,11 +206,13 @@ impl Pe<'_> {
         let names: &[U32<LE>] = self.table(directory.address_of_names.get(LE), count)?;
         let ordinals: &[U16<LE>] = self.table(directory.address_of_name_ordinals.get(LE), count)?;
         for (address, ordinal) in names.iter().zip(ordinals) {
-            let Some(index) = self.required(address.get(LE))? else {
+            let Some(name) = self.required(address.get(LE))? else {
                 continue;
             };
-            found[index] = true;
-            if REQUIRED[index] == SYMBOL {
+            for (found, required) in found.iter_mut().zip(REQUIRED) {
+                *found |= required == name;
+            }
+            if name == SYMBOL {
                 spot = Some(self.exported_spot(directory, ordinal.get(LE))?);
             }
         }
@@ -218,9 +220,9 @@ impl Pe<'_> {
     }
 
     /// Which required symbol has its name at `address`.
-    fn required(&self, address: u32) -> Result<Option<usize>, PreflightError> {
+    fn required(&self, address: u32) -> Result<Option<&'static str>, PreflightError> {
         let (offset, rest) = self.offset_of(address, "the name of an export is")?;
-        for (index, name) in REQUIRED.iter().enumerate() {
+        for name in REQUIRED {
             let size = name.len() as u64 + 1;
             if size > rest {
                 continue;
@@ -229,7 +231,7 @@ impl Pe<'_> {
                 .source
                 .bytes(offset, size, "the name of an export is")?;
             if bytes.strip_suffix(b"\0") == Some(name.as_bytes()) {
-                return Ok(Some(index));
+                return Ok(Some(name));
             }
         }
         Ok(None)

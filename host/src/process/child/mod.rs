@@ -8,9 +8,11 @@
 mod tests;
 
 use crate::logs::Stream;
+use crate::sys::crash::{self, stack};
 use crate::sys::family::Family;
-use crate::sys::{affinity, crash, ending};
+use crate::sys::{affinity, ending};
 use crate::tail::{Tail, each_line};
+use plugin_abi::wire::stack as answer;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read};
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,8 @@ pub const KEPT_LINES: usize = 20;
 /// How long what a child has printed may take to arrive once it has ended. Only what left the family and still holds a
 /// pipe takes so long.
 const ARRIVAL: Duration = Duration::from_secs(1);
+/// How long a thread that is asked where it is may take to say so.
+const ANSWER: Duration = Duration::from_secs(1);
 /// Stack of the threads that read and wait, which do little more than call a hook.
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -120,8 +124,8 @@ pub struct Hooks {
 pub struct Exit {
     /// What the system says; an error when it says nothing.
     pub status: io::Result<ExitStatus>,
-    /// The last [`KEPT_LINES`] lines of its standard error, and what [`sys::crash`](crate::sys::crash) has reported there, with
-    /// nothing in them that a terminal would obey.
+    /// The last [`KEPT_LINES`] lines of its standard error, and what [`sys::crash`](crate::sys::crash) has reported there, or a
+    /// thread that was asked where it is, with nothing in them that a terminal would obey.
     pub stderr: Vec<String>,
     /// How many lines of standard error came before them.
     pub stderr_before: u64,
@@ -165,6 +169,9 @@ struct Shared {
     family: Family,
     stdin: Mutex<Option<ChildStdin>>,
     stderr: Mutex<Tail>,
+    /// Whether it has told where one of its threads is.
+    told: Mutex<bool>,
+    heard: Condvar,
     killed: AtomicBool,
     /// Its end is being told: no more lines.
     over: AtomicBool,
@@ -203,6 +210,8 @@ impl Child {
             family,
             stdin: Mutex::new(stdin),
             stderr: Mutex::new(Tail::new(KEPT_LINES)),
+            told: Mutex::default(),
+            heard: Condvar::new(),
             killed: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
@@ -242,6 +251,18 @@ impl Child {
     /// process get it. Without effect once it has ended.
     pub fn terminate(&self) {
         self.shared.family.ask_only();
+    }
+
+    /// Has one of its threads say on its standard error where it is, if it can be asked, and waits for that a moment.
+    pub fn ask_stack(&self, thread: u32) {
+        if stack::ask(self.id(), thread).is_err() {
+            return;
+        }
+        let untold = |told: &mut bool| !*told;
+        let told = lock(&self.shared.told);
+        // Without an answer there are no frames.
+        let waited = self.shared.heard.wait_timeout_while(told, ANSWER, untold);
+        drop(waited);
     }
 
     /// Kills it and its family. Never waits; its end is told as any other.
@@ -299,11 +320,17 @@ impl Reading {
             }
             if self.stream == Stream::Stderr {
                 let mut kept = lock(&self.shared.stderr);
-                if !crashed && line.starts_with(crash::BEGIN) {
+                let begins = [crash::BEGIN, answer::BEGIN].map(|begin| line.starts_with(begin));
+                if !crashed && begins.contains(&true) {
                     crashed = true;
                     kept.keep_more(crash::LINES);
                 }
                 kept.push(line);
+                drop(kept);
+                if line == answer::END {
+                    *lock(&self.shared.told) = true;
+                    self.shared.heard.notify_all();
+                }
             }
             (self.on_line)(self.stream, line);
         });

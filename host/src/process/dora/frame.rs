@@ -55,6 +55,10 @@ impl Frames {
     }
 
     /// Where the next bytes go: never empty. Say with [`Self::filled`] how many there were.
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "`end` is never beyond the buffer, which was just made longer"
+    )]
     pub fn room(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -95,7 +99,8 @@ impl Frames {
     /// # Errors
     /// It is announced as longer than is accepted. Nothing that follows can be understood.
     pub fn cut(&mut self) -> Result<Option<&[u8]>, Malformed> {
-        let Some(header) = self.buffer[self.start..self.end].first_chunk() else {
+        let arrived = self.buffer.get(self.start..self.end).unwrap_or_default();
+        let Some((header, arrived)) = arrived.split_first_chunk() else {
             return Ok(None);
         };
         let length = u64::from_le_bytes(*header);
@@ -105,15 +110,14 @@ impl Frames {
                 "a frame of {length} bytes, at most {most} are accepted"
             )));
         };
-        let begin = self.start + HEADER;
-        if self.end - begin < length {
+        let Some(frame) = arrived.get(..length) else {
             return Ok(None);
-        }
+        };
         if length > KEPT {
             self.small = 0;
         }
-        self.start = begin + length;
-        Ok(Some(&self.buffer[begin..begin + length]))
+        self.start += HEADER + length;
+        Ok(Some(frame))
     }
 }
 

@@ -23,14 +23,34 @@ mod v0;
 mod v1;
 pub mod words;
 
-/// Reads a frame that is not its connection's first, as the generation that it looks like.
+use plugin_abi::meta::Timestamp;
+use sniff::Generation;
+use words::{Malformed, NodeReply, NodeRequest};
+
+/// Reads a frame that is not its connection's first. What lies in shared memory is not looked for.
 ///
 /// # Errors
 /// It is no request.
-pub fn read(frame: &[u8]) -> Result<words::NodeRequest, words::Malformed> {
-    match sniff::generation(frame) {
-        sniff::Generation::V0 => v0::decode(frame, &segment::NoSegments),
-        sniff::Generation::V1 => v1::decode(frame),
+pub fn read(generation: Generation, frame: &[u8]) -> Result<NodeRequest, Malformed> {
+    match generation {
+        Generation::V0 => v0::decode(frame, &segment::NoSegments),
+        Generation::V1 => v1::decode(frame),
+    }
+}
+
+/// Writes a reply at a time, with all data in it. Messages that the generation cannot hold are left out, with a fault
+/// each; `None` when nothing is left of some events.
+pub fn write(
+    generation: Generation,
+    reply: NodeReply,
+    now: Timestamp,
+    faults: &mut Vec<String>,
+) -> Option<Vec<u8>> {
+    match generation {
+        Generation::V0 => {
+            v0::encode(reply, now, &segment::NoSegments, faults).map(|encoded| encoded.body)
+        }
+        Generation::V1 => v1::encode(reply, now, faults),
     }
 }
 

@@ -34,7 +34,7 @@ use instance::{Instance, NotBegun};
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::node::Stop;
 use serde_json::Value;
-use start::{failed, is_frame, outcome, set_environment};
+use start::{failed, is_frame, outcome, reported, set_environment};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -162,7 +162,7 @@ impl DoraNode {
         let (ending, port) = (instance.clone(), self.port.clone());
         let lines = Lines::new(instance.end.clone(), &self.node.logs);
         let said = Arc::new(Mutex::new(Tail::new(LAST_WORDS)));
-        let last_words = said.clone();
+        let (last_words, program) = (said.clone(), command.program.clone());
         let hooks = Hooks {
             on_line: Box::new(move |stream, line| {
                 if stream == Stream::Stderr && !is_frame(line) {
@@ -179,7 +179,12 @@ impl DoraNode {
                 // Of itself, and of those before it whose memory it had mapped; not all that end well clean up.
                 leftovers::sweep_sessions();
                 let (said, _) = lock(&last_words).clone().into_lines();
-                ending.exited(outcome(&exit, ending.refusal(), &said));
+                let outcome = outcome(&exit, ending.refusal(), &said);
+                let crashed = exit.crash().is_some() && !exit.killed;
+                ending.exited(match crashed {
+                    true => outcome.map_err(|failure| reported(failure, &program, &ending.end)),
+                    false => outcome,
+                });
             }),
         };
         let child = Child::spawn(&command, hooks);

@@ -256,32 +256,6 @@ fn bytes_that_are_no_requests_are_refused_and_harm_nobody() {
     assert!(read > 0, "some must get further than the frame");
 }
 
-/// What the fuzzer begins with, and what it once found.
-#[test]
-fn the_fuzzers_corpus_harms_nobody() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/node_frames");
-    let entries = std::fs::read_dir(folder).expect("a corpus");
-    let files: Vec<_> = entries
-        .map(|entry| std::fs::read(entry.expect("a file").path()).expect("bytes"))
-        .collect();
-    assert!(files.len() >= 4);
-    let mut registered = 0;
-    for file in files {
-        // The first byte is the fuzzer's own.
-        let bytes = file.get(1..).unwrap_or_default();
-        let mut frames = Frames::new(MAX_FIRST);
-        for piece in bytes.chunks(7) {
-            frames.room()[..piece.len()].copy_from_slice(piece);
-            frames.filled(piece.len());
-            while let Ok(Some(frame)) = frames.cut() {
-                registered += usize::from(sniff::first(frame).is_ok());
-                try_all(frame);
-            }
-        }
-    }
-    assert!(registered >= 2);
-}
-
 fn try_all(bytes: &[u8]) -> bool {
     let _ = sniff::first(bytes);
     v0::decode(bytes, &NoSegments).is_ok() | v1::decode(bytes).is_ok()

@@ -188,6 +188,16 @@ impl SharedProcess {
                 end.causes
                     .insert(0, format!("node `{}` in it {why}", node.id));
             }
+            if let Some(node) = &end.node
+                && self
+                    .spec
+                    .part
+                    .nodes
+                    .get(index)
+                    .is_none_or(|of| of.id.as_str() != node)
+            {
+                end.causes.insert(0, format!("node `{node}` in it crashed"));
+            }
             tell(end);
         }
     }
@@ -205,6 +215,7 @@ impl SharedProcess {
                 how: "exit code 0".into(),
                 success: true,
                 crashed: false,
+                node: None,
                 causes: Vec::new(),
             });
         }
@@ -224,14 +235,20 @@ impl SharedProcess {
     }
 
     /// A node is stuck: the process is ended for it, and all others in it too.
-    fn end(&self, index: usize, why: &str) {
+    fn end(&self, index: usize, why: &str, thread: Option<u32>) {
         let mut state = self.state();
-        if let Some(live) = &mut state.live
-            && live.serving.contains_key(&index)
-        {
-            live.stuck.get_or_insert((index, why.to_owned()));
-            live.child.kill();
+        let live = state.live.as_mut();
+        let Some(live) = live.filter(|live| live.serving.contains_key(&index)) else {
+            return;
+        };
+        live.stuck.get_or_insert((index, why.to_owned()));
+        let child = live.child.clone();
+        // Its other nodes go on until it is told.
+        drop(state);
+        if let Some(thread) = thread {
+            child.ask_stack(thread);
         }
+        child.kill();
     }
 
     /// A node has ended for good.
@@ -331,8 +348,8 @@ impl Process for Place {
         self.process.give_up(self.index);
     }
 
-    fn end(&self, why: &str) {
-        self.process.end(self.index, why);
+    fn end(&self, why: &str, thread: Option<u32>) {
+        self.process.end(self.index, why, thread);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Absent: their connections (`host_process`).
 
 use super::{Launcher, OutsideNodes, problem};
+use crate::descriptor::resolve::shown;
 use crate::descriptor::{Descriptor, InputSpec, Node, Problem, Problems, Source};
 use crate::engine::{Chosen, Outside, OwnInputs};
 use crate::ids::NodeId;
@@ -104,7 +105,8 @@ fn host_spec(
     }
     Ok(HostSpec {
         part: Descriptor {
-            file: nodes.descriptor.file.clone(),
+            // As text, which every path can be: there it is only named.
+            file: nodes.descriptor.file.display().to_string().into(),
             nodes: members.iter().map(|node| (*node).clone()).collect(),
             exit_when_nodes_finish: false,
             warnings: Problems::new(&nodes.descriptor.file),
@@ -120,7 +122,7 @@ fn text_of(file: &Path) -> Result<String, String> {
     let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let text = file.to_str().map(ToOwned::to_owned);
     text.ok_or_else(|| {
-        let file = file.display();
-        format!("`{file}`: a plugin whose path is not UTF-8 runs in the daemon only; rename it")
+        let file = shown(&file);
+        format!("{file}: a plugin whose path is not UTF-8 runs in the daemon only; rename it")
     })
 }

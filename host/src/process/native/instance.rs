@@ -4,18 +4,21 @@
 //! stop and when the process has ended. Absent: what it sends (`reader`).
 
 use super::{NativeSpec, Process, ProcessEnd, Spawn, is_asked, lock, reader, watch};
-use crate::engine::{OutsideCounts, OutsideEnd};
+use crate::engine::{Crash, LastMessage, OutsideCounts, OutsideEnd, Passed};
+use crate::plugin;
 use plugin_abi::handshake::Record;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::message::Message;
+use plugin_abi::meta::Timestamp;
 use plugin_abi::node::Stop;
-use plugin_abi::wire::channel::{Channel, Side};
+use plugin_abi::wire::channel::{Attempt, Channel, Side};
 use plugin_abi::wire::frame::{Create, Ended, Frame, Greeting, ToNode};
 use plugin_abi::wire::memory::Pool;
 use plugin_abi::wire::page::Page;
 use plugin_abi::wire::sys::Stream;
 use plugin_abi::wire::{VERSION, WireError};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,6 +53,37 @@ pub(super) struct Instance {
     watched: Mutex<Option<Sender<()>>>,
     /// Whether anybody watches it.
     pub(super) is_watched: bool,
+    /// What it runs.
+    file: PathBuf,
+    last: Last,
+}
+
+/// The message that it was given last.
+#[derive(Debug, Default)]
+struct Last {
+    /// One more than the input's index.
+    input: AtomicU32,
+    values: AtomicU64,
+    time: AtomicU64,
+}
+
+impl Last {
+    fn set(&self, input: u32, message: &Message) {
+        self.values.store(message.len() as u64, Ordering::Relaxed);
+        self.time.store(message.timestamp().time, Ordering::Relaxed);
+        self.input.store(input.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    fn get(&self, inputs: &[String]) -> Option<LastMessage> {
+        let input = self.input.load(Ordering::Relaxed).checked_sub(1)?;
+        let sent = Timestamp {
+            time: self.time.load(Ordering::Relaxed),
+            ..Timestamp::default()
+        };
+        let values = self.values.load(Ordering::Relaxed);
+        let name = inputs.get(input as usize)?;
+        Some(LastMessage::of_meta(name, values, sent, &[]))
+    }
 }
 
 /// How far it has come.
@@ -107,6 +141,11 @@ impl Instance {
             held_up: AtomicU32::new(0),
             watched: Mutex::default(),
             is_watched: spec.callback_timeout.is_some(),
+            file: match spec.plugin.as_str() {
+                "" => spec.program.clone(),
+                plugin => plugin.into(),
+            },
+            last: Last::default(),
         });
         // Before the process is there: it knows by them who has started it.
         let greeting = ToNode::Greeting(Greeting {
@@ -175,14 +214,19 @@ impl Instance {
                 state.known = made.is_ok();
                 drop(state);
                 self.tell(end);
-                return made;
+                return made.map_err(|failure| match failure.panicked {
+                    true => self.reported(failure, end),
+                    false => failure,
+                });
             }
             if self.is_stopping() || end.is_stopping() {
                 return Err(NodeFailure::new("asked to stop while it was made"));
             }
             // Its own words come first, its end when there are none.
             if state.silent && state.exit.is_some() {
-                return Err(self.without_words(&state, end));
+                let failure = self.without_words(&state, end);
+                drop(state);
+                return Err(self.reported(failure, end));
             }
             if state.hello.is_none() && !state.silent && Instant::now() >= until {
                 return Err(NodeFailure::new(format!(
@@ -216,6 +260,32 @@ impl Instance {
         }
     }
 
+    /// A panic, or a failure of a process that has not said how its node has ended, with the place of a report; not of one
+    /// that has had its time.
+    pub(super) fn reported(&self, mut failure: NodeFailure, end: &OutsideEnd) -> NodeFailure {
+        let state = self.state();
+        let crashed = state.exit.is_some() && (state.hung.is_some() || !self.is_stopping());
+        drop(state);
+        if crashed || failure.panicked {
+            let crash = Crash {
+                how: match failure.panicked {
+                    true => failure.to_string(),
+                    false => failure.text.clone(),
+                },
+                code: plugin::about_file(&self.file),
+                message: self.last.get(end.inputs()),
+                trace: match failure.panicked {
+                    true => std::mem::take(&mut failure.frames),
+                    false => failure.causes.clone(),
+                },
+            };
+            if let Some(place) = end.crashed(crash) {
+                failure.causes.insert(0, place);
+            }
+        }
+        failure
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -232,9 +302,14 @@ impl Instance {
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(super) fn grant(&self, messages: u32) {
-        let most = self.window;
-        self.change(|state| state.credits = state.credits.saturating_add(messages).min(most));
+    /// It takes more messages; `true` when it took none before.
+    pub(super) fn grant(&self, messages: u32) -> bool {
+        let (most, mut before) = (self.window, 0);
+        self.change(|state| {
+            before = state.credits;
+            state.credits = state.credits.saturating_add(messages).min(most);
+        });
+        before == 0
     }
 
     /// Takes one message's credit, and says how many are left.
@@ -280,7 +355,7 @@ impl Instance {
     pub(super) fn hangs(&self, text: &str) {
         self.change(|state| state.hung = Some(text.to_owned()));
         if let Some(process) = &*lock(&self.process) {
-            process.end(text);
+            process.end(text, self.page.thread());
         }
         self.stop();
     }
@@ -346,6 +421,7 @@ impl Instance {
         if !self.wait_for_credit() {
             return Ok(());
         }
+        self.last.set(input, message);
         // Before it is put: somebody else may write it at once, and the node's credit for it comes back.
         let left = self.spend();
         let give_up = || self.is_stopping() || self.state().silent;
@@ -360,6 +436,30 @@ impl Instance {
             self.wait_for_credit();
         }
         Ok(())
+    }
+
+    /// Gives it a message at once, on any thread, if it takes one and nothing is to be written before it.
+    pub(super) fn pass(&self, input: u32, message: &Message) -> Passed {
+        let mut state = self.state();
+        if state.credits == 0 || state.over || self.is_stopping() {
+            return Passed::No;
+        }
+        // Before it is written: the node's credit for it comes back.
+        state.credits -= 1;
+        let left = state.credits;
+        drop(state);
+        self.last.set(input, message);
+        match self.channel.try_message(input, message) {
+            Ok(Attempt::Written { whole }) => Passed::Through {
+                full: left == 0,
+                behind: !whole,
+            },
+            // What is wrong with the message or the connection its own thread finds out, and says.
+            Ok(Attempt::NotNow) | Err(_) => {
+                self.grant(1);
+                Passed::No
+            }
+        }
     }
 
     /// Waits until it takes a message; `false` when it takes none any more.

@@ -11,7 +11,7 @@ mod watch;
 
 pub use own::OwnProcess;
 
-use crate::engine::{Body, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent};
+use crate::engine::{Body, Door, Ending, Outside, OutsideCounts, OutsideEnd, OutsideEvent, Passed};
 use instance::Instance;
 pub use instance::RECORD;
 use plugin_abi::hosting::{NodeFailure, Room};
@@ -56,10 +56,9 @@ pub trait Process: Send {
     /// Ends it, and all that it has started, by force. Never waits; may be called again.
     fn kill(&self);
 
-    /// As [`Process::kill`], also where others need it: its node is stuck, which is told with this text.
-    fn end(&self, _why: &str) {
-        self.kill();
-    }
+    /// As [`Process::kill`], also where others need it: its node is stuck, which is told with this text. First its thread
+    /// says where it is, if it can be asked, which may take a moment.
+    fn end(&self, why: &str, thread: Option<u32>);
 }
 
 /// How a process has ended.
@@ -71,6 +70,8 @@ pub struct ProcessEnd {
     pub success: bool,
     /// A crash or a signal, that is, not by its own code's will.
     pub crashed: bool,
+    /// The node whose callback has crashed it, if it says so.
+    pub node: Option<String>,
     /// What to say beside it, such as the last lines of its standard error.
     pub causes: Vec<String>,
 }
@@ -218,6 +219,16 @@ impl Body for Running {
 
     fn idle(&mut self) {
         self.instance.flush();
+    }
+
+    fn door(&self) -> Option<Arc<dyn Door>> {
+        Some(self.instance.clone())
+    }
+}
+
+impl Door for Instance {
+    fn pass(&self, input: u32, message: &Message) -> Passed {
+        Instance::pass(self, input, message)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::engine::OutsideEnd;
 use crate::process::child::{Child, Exit, Hooks, Launch};
 use crate::process::lines::Lines;
 use crate::process::program::Problem;
+use crate::sys::{crash, scene};
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::wire::sys::Object;
 
@@ -47,6 +48,13 @@ impl Process for Child {
     fn kill(&self) {
         Child::kill(self);
     }
+
+    fn end(&self, _why: &str, thread: Option<u32>) {
+        if let Some(thread) = thread {
+            self.ask_stack(thread);
+        }
+        Child::kill(self);
+    }
 }
 
 impl From<&Exit> for ProcessEnd {
@@ -56,10 +64,25 @@ impl From<&Exit> for ProcessEnd {
             let last = exit.stderr.join("\n");
             causes.push(format!("the last it wrote to stderr:\n{last}"));
         }
+        // In a line of its report it says why.
+        let mut report = exit
+            .stderr
+            .iter()
+            .skip_while(|line| !line.starts_with(crash::BEGIN));
+        let first = report.next();
+        let node = first.and_then(|line| line.split_once(crash::CALLED));
+        let node = node.and_then(|(_, rest)| rest.split('`').next());
+        let cause = match first {
+            Some(first) if first.contains(crash::OVERFLOW) => Some("stack overflow"),
+            _ => report.find_map(|line| line.strip_prefix(scene::CAUSE)),
+        };
+        let cause = cause.filter(|_| exit.crash().is_some());
+        let cause = cause.map_or_else(String::new, |cause| format!(" ({cause})"));
         Self {
-            how: exit.to_string(),
+            how: format!("{exit}{cause}"),
             success: exit.success(),
             crashed: exit.crash().is_some(),
+            node: node.map(ToOwned::to_owned),
             causes,
         }
     }

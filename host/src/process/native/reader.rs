@@ -7,6 +7,7 @@ use super::instance::{Instance, State};
 use super::lock;
 use crate::engine::OutsideEnd;
 use crate::plugin::preflight;
+use crate::sys::scene;
 use plugin_abi::hosting::NodeFailure;
 use plugin_abi::wire::WireError;
 use plugin_abi::wire::channel::{Incoming, Raw};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// How long a process may take to end when its node has; then it is ended by force, and gets as long again.
 const ENDING: Duration = Duration::from_secs(5);
+/// No process counts further than this; sums of what many say do not overflow.
+const MOST_COUNTED: u64 = 1 << 48;
 
 /// Reads to the end, and tells the engine of it.
 pub(super) fn run(instance: &Instance, incoming: Incoming, end: &OutsideEnd, program: &Path) {
@@ -33,8 +36,13 @@ pub(super) fn run(instance: &Instance, incoming: Incoming, end: &OutsideEnd, pro
     instance.change(|state| state.silent = true);
     wait_for_exit(instance, end);
     let state = instance.state();
-    let result = result(instance, &state, wrong.clone(), end);
+    let mut result = result(instance, &state, wrong.clone(), end);
+    let has_words = wrong.is_some() || state.ended.is_some();
     drop(state);
+    result = result.map_err(|failure| match failure.panicked || !has_words {
+        true => instance.reported(failure, end),
+        false => failure,
+    });
     if let Some(failure) = wrong {
         // It may have been while the node was made.
         instance.change(|state| state.made = state.made.take().or(Some(Err(failure))));
@@ -131,7 +139,11 @@ fn frame(
                 instance.held_up();
             }
         }
-        FromNode::Ready(messages) => instance.grant(messages),
+        FromNode::Ready(messages) => {
+            if instance.grant(messages) {
+                end.resume();
+            }
+        }
         FromNode::Ended(ended) => ended_as(instance, ended),
         FromNode::Log(line) => end.log(&line.as_log_line()),
         FromNode::Taken {
@@ -141,14 +153,17 @@ fn frame(
         } => {
             if let Some(name) = end.inputs().get(input as usize) {
                 let mut counts = lock(&instance.counts);
-                counts.taken.insert(name.clone(), taken);
-                counts.dropped.insert(name.clone(), dropped);
+                counts.taken.insert(name.clone(), taken.min(MOST_COUNTED));
+                counts
+                    .dropped
+                    .insert(name.clone(), dropped.min(MOST_COUNTED));
             }
         }
         FromNode::Unread { output, messages } => {
             if let Some(name) = end.outputs().get(output as usize) {
                 let mut counts = lock(&instance.counts);
-                *counts.sent.entry(name.clone()).or_default() += messages;
+                let sent = counts.sent.entry(name.clone()).or_default();
+                *sent = sent.saturating_add(messages).min(MOST_COUNTED);
             }
         }
     }
@@ -170,16 +185,13 @@ fn fits(greeting: &Greeting<'_>) -> Result<(), String> {
 
 /// In which callback a process was when it ended; nothing when it was in none.
 pub(super) fn within(page: &Page, inputs: &[String]) -> String {
-    // The process may have written anything.
-    let name = |input: u32| inputs.get(input as usize).map_or("?", String::as_str);
-    match page.within() {
-        None => String::new(),
-        Some(Callback::Create) => " while its node was made".into(),
-        Some(Callback::Input(input)) => format!(" in its callback for input `{}`", name(input)),
-        Some(Callback::InputClosed(input)) => {
-            format!(" in its callback for the end of input `{}`", name(input))
-        }
-        Some(Callback::Stop) => " in its callback for the stop".into(),
-        Some(Callback::Destroy) => " while its node was dropped".into(),
-    }
+    let Some(callback) = page.within() else {
+        return String::new();
+    };
+    let input = match callback {
+        // The process may have written anything.
+        Callback::Input(input) | Callback::InputClosed(input) => inputs.get(input as usize),
+        _ => None,
+    };
+    scene::words(callback, input.map_or("?", String::as_str))
 }

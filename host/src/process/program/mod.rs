@@ -76,6 +76,10 @@ pub fn choose(
         return Err(Problem::NoFolder(folder.to_owned()));
     }
     let metadata = fs::metadata(file).map_err(|error| unreadable(node, file, &error))?;
+    // Reading a pipe would wait for whoever writes it.
+    if !metadata.is_file() {
+        return Err(Problem::Refused(file.to_owned(), PreflightError::NotAFile));
+    }
     let search = Search::new(&node.env, options.lookup);
     let (kind, program, args) = if extension(file) == "py" {
         let is_operator = node.load == Some(Load::Operator);

@@ -164,6 +164,13 @@ fn what_cannot_run_is_refused_with_its_reason() {
         program(&path(name), content.as_bytes());
         assert_eq!(refused(name), expected);
     }
+    // Whoever reads a socket or a pipe may wait for ever.
+    dir.may_leave(host_testing::Left::Sockets, "it is what is refused");
+    let _socket = std::os::unix::net::UnixListener::bind(path("eye.py")).expect("a socket");
+    assert_eq!(
+        refused("eye.py"),
+        "`DIR/eye.py`: is neither a file nor a directory"
+    );
     let gone = super::tests::refused(&built, &path("gone"), &variables);
     assert_eq!(
         gone,

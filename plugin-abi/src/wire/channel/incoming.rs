@@ -20,6 +20,8 @@ pub struct Incoming {
     start: usize,
     end: usize,
     handles: Handles,
+    /// Why no more can be written, until what has come before is handed on.
+    failed: Option<WireError>,
 }
 
 /// A frame whose bytes have come.
@@ -47,6 +49,7 @@ impl Incoming {
             start: 0,
             end: 0,
             handles: Handles::default(),
+            failed: None,
         }
     }
 
@@ -75,6 +78,9 @@ impl Incoming {
                 let fields = self.bytes.get(range).unwrap_or_default();
                 return Ok(Some(Raw { kind, fields }));
             }
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
             if !self.read(wait)? {
                 return Ok(None);
             }
@@ -100,8 +106,12 @@ impl Incoming {
             Ok(0) => Err(WireError::Ended),
             Ok(length) => {
                 self.end += length;
-                // The other end reads again, perhaps.
-                self.channel.write_on()?;
+                // The other end reads again, perhaps. If it is gone, what it has said before is there to be read, and then
+                // its end.
+                self.failed = match self.channel.write_on() {
+                    Ok(()) | Err(WireError::Ended) => None,
+                    Err(error) => Some(error),
+                };
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
@@ -141,8 +151,10 @@ impl Incoming {
     /// # Errors
     /// None has come, or it cannot be mapped.
     pub fn page(&mut self, name: u128) -> Result<Page, WireError> {
-        let mapping = self.handles.map(name, page::LEN, true);
-        let page = mapping.map(Page::mapped).map_err(WireError::Memory)?;
+        let mapped = self.handles.map(name, page::LEN, true);
+        let page = mapped
+            .map(|(_, page)| Page::mapped(page))
+            .map_err(WireError::Memory)?;
         page.ok_or(WireError::Malformed("a page is too short"))
     }
 }

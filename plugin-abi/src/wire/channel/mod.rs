@@ -1,18 +1,19 @@
 //! One end of a connection: writing frames from any thread, reading them from one.
 //!
 //! Invariant: frames are written whole and in order; giving memory back never waits. Memory of the other end stays mapped
-//! while a message borrows it, and memory that was sent stays as it is until the other end has released it or is gone.
-//! Absent: what frames mean.
+//! while a message borrows it, and memory that was sent stays as it is until the other end has released it; what it has
+//! when the connection ends is never used again, because its process may live on. Absent: what frames mean.
 
 mod incoming;
+mod outgoing;
 mod theirs;
 
 pub use incoming::{Incoming, Raw};
 
 use super::WireError;
-use super::frame::{self, Frame, OfMemory};
-use super::memory::{Block, Pool, Segment, Stream as Encoding};
-use super::sys::{Mapping, Object, Stream, Wait};
+use super::frame::Frame;
+use super::memory::{Lent, Pool, Segment};
+use super::sys::{Object, Stream, Wait};
 use crate::codec::MAX_BODY;
 use crate::message::Message;
 use std::collections::{HashMap, VecDeque};
@@ -51,10 +52,10 @@ pub struct Channel {
     behind: AtomicBool,
     /// Whole frames of those who must not wait for `out`.
     soon: Mutex<Vec<u8>>,
-    /// By id of a segment of ours: the messages in it that the other end has.
-    lent: Mutex<HashMap<u64, Vec<Arc<Block>>>>,
-    /// Segments of the other end.
-    theirs: Mutex<HashMap<u64, Arc<Mapping>>>,
+    /// By the id of a segment that the other end knows: the messages in it that it has.
+    lent: Mutex<HashMap<u64, Vec<Arc<dyn Lent>>>>,
+    /// Segments that the other end has announced.
+    theirs: Mutex<HashMap<u64, Arc<Segment>>>,
 }
 
 /// What is to be written.
@@ -71,6 +72,18 @@ struct Out {
     dropped: u64,
 }
 
+/// What became of a message that was to be written at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is as before: [`Channel::put_message`] takes it.
+    NotNow,
+    /// It was written, or a part of it: [`Channel::flush`] writes the rest.
+    Written {
+        /// All of it.
+        whole: bool,
+    },
+}
+
 #[derive(Debug)]
 enum Attached {
     Segment(Arc<Segment>),
@@ -78,10 +91,10 @@ enum Attached {
 }
 
 impl Attached {
-    fn object(&self) -> &Object {
+    fn object(&self) -> Option<&Object> {
         match self {
-            Self::Segment(segment) => &segment.object,
-            Self::Object(object) => object,
+            Self::Segment(segment) => segment.object(),
+            Self::Object(object) => Some(object),
         }
     }
 }
@@ -124,6 +137,7 @@ impl Channel {
     /// It is too long, or the connection has ended.
     pub fn put<'a>(&self, frame: &impl Frame<'a>) -> Result<(), WireError> {
         let mut out = lock(&self.out);
+        self.forget(&mut out)?;
         frame.encode(&mut out.bytes)?;
         let full = out.bytes.len() - out.written >= FULL;
         if full {
@@ -179,76 +193,25 @@ impl Channel {
         Ok(())
     }
 
-    fn encode_message(
-        &self,
-        out: &mut Out,
-        port: u32,
-        message: &Message,
-        stream: &Encoding,
-    ) -> Result<(), WireError> {
-        let stamp = message.timestamp().to_bytes();
-        let parameters = message.parameter_bytes();
-        let meta = stamp.len() + parameters.len();
-        let kind = frame::MESSAGE[usize::from(self.side == Side::Node)];
-        match stream {
-            Encoding::Inline(encoded) => frame::write(&mut out.bytes, kind, |out| {
-                frame::put_packet_head(out, port, false, meta, encoded.len());
-                for part in encoded.parts() {
-                    out.extend_from_slice(part);
-                }
-                out.extend_from_slice(&stamp);
-                out.extend_from_slice(parameters);
-            }),
-            Encoding::Shared(place) => {
-                let Some(segment) = place.block.segment() else {
-                    return Err(WireError::Malformed("a block without its segment"));
-                };
-                self.announce(out, segment)?;
-                frame::write(&mut out.bytes, kind, |out| {
-                    frame::put_packet_head(out, port, true, meta, place.len);
-                    out.extend_from_slice(&segment.id.to_le_bytes());
-                    out.extend_from_slice(&(place.start as u64).to_le_bytes());
-                    out.extend_from_slice(&stamp);
-                    out.extend_from_slice(parameters);
-                })?;
-                // Before it is written: it may be released as soon as it is.
-                let mut lent = lock(&self.lent);
-                lent.entry(segment.id)
-                    .or_default()
-                    .push(place.block.clone());
-                Ok(())
-            }
-        }
-    }
-
-    /// Tells the other end of a segment that it does not know yet, and of those that are no more.
-    fn announce(&self, out: &mut Out, segment: &Arc<Segment>) -> Result<(), WireError> {
-        let dropped = self.pool.dropped();
-        if dropped != out.dropped {
-            out.dropped = dropped;
-            let gone: Vec<u64> = out
-                .known
-                .extract_if(|_, known| known.strong_count() == 0)
-                .map(|(id, _)| id)
-                .collect();
-            for id in gone {
-                OfMemory::Forget(id).encode(&mut out.bytes)?;
-            }
-        }
-        if out.known.contains_key(&segment.id) {
-            return Ok(());
-        }
-        let at = out.bytes.len();
-        let frame = OfMemory::Segment {
-            id: segment.id,
-            len: segment.size() as u64,
-            name: segment.object.name(),
+    /// Writes a message at once if that needs no waiting, no copy of much data, and nothing else is to be written before it.
+    ///
+    /// # Errors
+    /// As [`Channel::put_message`]; nothing has been written then.
+    pub fn try_message(&self, port: u32, message: &Message) -> Result<Attempt, WireError> {
+        let Ok(mut out) = self.out.try_lock() else {
+            return Ok(Attempt::NotNow);
         };
-        frame.encode(&mut out.bytes)?;
-        out.known.insert(segment.id, Arc::downgrade(segment));
-        out.attached
-            .push_back((at, Attached::Segment(segment.clone())));
-        Ok(())
+        let Some(stream) = self.pool.stream_at_hand(message)? else {
+            return Ok(Attempt::NotNow);
+        };
+        if !out.bytes.is_empty() {
+            return Ok(Attempt::NotNow);
+        }
+        self.encode_message(&mut out, port, message, &stream)?;
+        let whole = self.write(&mut out, Wait::Not, &never)?;
+        drop(out);
+        self.write_soon();
+        Ok(Attempt::Written { whole })
     }
 
     /// Writes what has been put together. It may wait for the other end to read, until `give_up` says so; `false` then, and
@@ -281,7 +244,8 @@ impl Channel {
             // A piece ends where the next but one object goes along, so that each piece takes one.
             let end = out.attached.get(1).map_or(out.bytes.len(), |(at, _)| *at);
             let piece = out.bytes.get(out.written..end).unwrap_or_default();
-            let object = out.attached.front().map(|(_, attached)| attached.object());
+            let object = out.attached.front();
+            let object = object.and_then(|(_, attached)| attached.object());
             match self.stream.write(piece, object, wait) {
                 Ok(length) => {
                     out.written += length;
@@ -356,11 +320,15 @@ impl Channel {
         self.stream.interrupt();
     }
 
-    /// Ends the connection. What the other end has of this one's memory may be used again.
+    /// Ends the connection, and forgets the other end's memory but for what messages have of it.
     pub fn close(&self) {
         self.stream.close();
         let lent = std::mem::take(&mut *lock(&self.lent));
+        // Nobody hears any more when it has been read.
+        lent.values().flatten().for_each(|memory| memory.spoil());
         drop(lent);
+        let theirs = std::mem::take(&mut *lock(&self.theirs));
+        drop(theirs);
     }
 }
 

@@ -1,9 +1,11 @@
 //! Two ends of a connection in one process: what passes, what is given back, and another end that means ill.
 
+mod lent;
+
 use super::*;
 use crate::meta::Parameters;
 use crate::testing;
-use crate::wire::frame::{Body, FromNode, Packet, ToNode};
+use crate::wire::frame::{Body, FromNode, OfMemory, Packet, ToNode};
 use crate::wire::memory::Limits;
 use std::time::Duration;
 
@@ -81,6 +83,74 @@ fn messages_of_all_sizes_pass_both_ways() {
             assert_eq!(received.parameters(), message.parameters());
         }
     }
+}
+
+#[test]
+fn only_what_needs_no_waiting_and_no_copying_is_written_at_once() {
+    let mut ends = ends();
+    let (channel, written) = (ends.daemon.0.clone(), Attempt::Written { whole: true });
+    let attempt = |message: &Message| channel.try_message(3, message).expect("connected");
+    let (small, large) = (numbers(500), numbers(100_000));
+    assert_eq!(attempt(&small), written);
+    assert_eq!(attempt(&large), Attempt::NotNow);
+    // Once it has been copied for somebody it is at hand.
+    channel.put_message(3, &large, &never).expect("sent");
+    assert_eq!(attempt(&small), Attempt::NotNow, "it would overtake");
+    channel.flush(&never).expect("sent");
+    assert_eq!(attempt(&large), written);
+    for expected in [&small, &large, &large] {
+        let received = ends.at_node().expect("a message");
+        assert!(received.values::<u64>() == expected.values::<u64>());
+    }
+}
+
+#[test]
+fn what_is_written_in_part_is_completed_by_a_flush_and_nothing_goes_between() {
+    let mut ends = ends();
+    let (channel, message) = (ends.daemon.0.clone(), numbers(2_000));
+    let mut sent = 1;
+    while channel.try_message(3, &message).expect("connected") == (Attempt::Written { whole: true })
+    {
+        sent += 1;
+        assert!(sent < 10_000, "the connection takes everything");
+    }
+    assert_eq!(
+        channel.try_message(3, &message).expect("connected"),
+        Attempt::NotNow
+    );
+    std::thread::scope(|scope| {
+        scope.spawn(|| channel.flush(&never).expect("connected"));
+        for _ in 0..sent {
+            let received = ends.at_node().expect("a message");
+            assert!(received.values::<u64>() == message.values::<u64>());
+        }
+    });
+}
+
+#[test]
+fn the_last_words_are_read_of_an_end_that_has_left_something_unread() {
+    let mut ends = ends();
+    let channel = ends.daemon.0.clone();
+    // More than the connection takes, so that the daemon has something to write when it reads.
+    while !channel.behind.load(Ordering::Relaxed) {
+        channel.send_soon(&ToNode::Level(3)).expect("short");
+    }
+    let said = [FromNode::Created, FromNode::Ready(7)];
+    for frame in &said {
+        ends.node.0.send(frame).expect("connected");
+    }
+    // Its process ends as soon as it has said all.
+    drop(ends.node);
+    let mut next = || {
+        let raw = ends.daemon.1.next(Wait::Long)?.ok_or(WireError::Ended)?;
+        Ok::<_, WireError>(
+            said.iter()
+                .position(|frame| raw.decode::<FromNode>().ok().as_ref() == Some(frame)),
+        )
+    };
+    assert_eq!(next().expect("it was said"), Some(0));
+    assert_eq!(next().expect("it was said"), Some(1));
+    assert!(matches!(next(), Err(WireError::Ended)));
 }
 
 #[test]
@@ -239,7 +309,10 @@ fn frames_of_memory_that_is_not_there_are_refused() {
     };
     for (frames, packet, expected) in [
         (
-            vec![OfMemory::Release(1)],
+            vec![OfMemory::Release {
+                id: 1,
+                spoilt: false,
+            }],
             None,
             "a segment was released that was not lent",
         ),

@@ -2,9 +2,10 @@
 //!
 //! Invariant: each function that takes fields mirrors the one that puts them. Absent: what the fields mean.
 
+use super::packet::{packet, put_packet};
 use super::{
-    Body, Control, Create, Ended, Frame, FromNode, Greeting, How, Line, MAGIC, OfMemory, Packet,
-    ToNode, kind, write,
+    Control, Create, Ended, Frame, FromNode, Greeting, How, Line, MAGIC, OfMemory, ToNode, kind,
+    write,
 };
 use crate::hosting::NodeFailure;
 use crate::node::Stop;
@@ -149,7 +150,10 @@ impl Frame<'_> for OfMemory {
                 out.u64(len);
                 out.raw(&name.to_le_bytes());
             }),
-            Self::Release(id) => write(out, kind::RELEASE, |out| out.u64(id)),
+            Self::Release { id, spoilt } => write(out, kind::RELEASE, |out| {
+                out.u64(id);
+                out.u8(spoilt.into());
+            }),
             Self::Forget(id) => write(out, kind::FORGET, |out| out.u64(id)),
         }
     }
@@ -162,7 +166,10 @@ impl Frame<'_> for OfMemory {
                 len: from.u64()?,
                 name: from.u128()?,
             },
-            kind::RELEASE => Self::Release(from.u64()?),
+            kind::RELEASE => Self::Release {
+                id: from.u64()?,
+                spoilt: flag(&mut from)?,
+            },
             kind::FORGET => Self::Forget(from.u64()?),
             _ => return Err(UNKNOWN),
         };
@@ -236,65 +243,6 @@ fn create(from: &mut Take<'_>) -> Result<Create, WireError> {
     })
 }
 
-/// The kind of the frame for a message on its way to a node, and from one.
-pub(in crate::wire) const MESSAGE: [u8; 2] = [kind::INPUT, kind::OUTPUT];
-
-/// Adds a packet up to where its stream starts.
-pub(in crate::wire) fn put_packet_head(
-    out: &mut Vec<u8>,
-    port: u32,
-    shared: bool,
-    meta: usize,
-    body: usize,
-) {
-    out.u32(port);
-    out.u32(shared.into());
-    out.u32(u32::try_from(meta).unwrap_or(u32::MAX));
-    out.u32(0);
-    out.u64(body as u64);
-}
-
-fn put_packet(out: &mut Vec<u8>, packet: &Packet<'_>) {
-    match packet.body {
-        Body::Inline(body) => {
-            put_packet_head(out, packet.port, false, packet.meta.len(), body.len());
-            out.raw(body);
-        }
-        Body::Shared {
-            segment,
-            offset,
-            len,
-        } => {
-            let len = usize::try_from(len).unwrap_or(usize::MAX);
-            put_packet_head(out, packet.port, true, packet.meta.len(), len);
-            out.u64(segment);
-            out.u64(offset);
-        }
-    }
-    out.raw(packet.meta);
-}
-
-fn packet<'a>(from: &mut Take<'a>) -> Result<Packet<'a>, WireError> {
-    let port = from.u32()?;
-    let place = from.u32()?;
-    let meta = from.u32()?;
-    if from.u32()? != 0 {
-        return Err(WireError::Malformed("a reserved field is not zero"));
-    }
-    let len = from.u64()?;
-    let body = match place {
-        0 => Body::Inline(from.raw(usize::try_from(len).unwrap_or(usize::MAX))?),
-        1 => Body::Shared {
-            segment: from.u64()?,
-            offset: from.u64()?,
-            len,
-        },
-        _ => return Err(WireError::Malformed("a message lies at an unknown place")),
-    };
-    let meta = from.raw(usize::try_from(meta).unwrap_or(usize::MAX))?;
-    Ok(Packet { port, meta, body })
-}
-
 fn put_failure(out: &mut Vec<u8>, failure: &NodeFailure) {
     out.u8(failure.panicked.into());
     out.text(&failure.text);
@@ -306,6 +254,7 @@ fn put_failure(out: &mut Vec<u8>, failure: &NodeFailure) {
     out.u8(failure.place.is_some().into());
     out.text(file);
     out.u32(line);
+    out.texts(&failure.frames);
 }
 
 fn failure(from: &mut Take<'_>) -> Result<NodeFailure, WireError> {
@@ -319,6 +268,7 @@ fn failure(from: &mut Take<'_>) -> Result<NodeFailure, WireError> {
         text,
         causes,
         place: has_place.then_some(place),
+        frames: from.texts()?,
     })
 }
 

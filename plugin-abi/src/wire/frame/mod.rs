@@ -5,8 +5,9 @@
 //! and writing (`channel`), and what the memory that frames name holds (`memory`).
 
 mod code;
+mod packet;
 
-pub(super) use code::{MESSAGE, put_packet_head};
+pub(super) use packet::{MESSAGE, Place, put_packet_head};
 
 use super::WireError;
 use super::bytes::Put;
@@ -95,7 +96,7 @@ pub enum FromNode<'a> {
     /// 34: the node has been made.
     Created,
     /// 35: it has not. Fields of a failure: `u8` whether it panicked, `text`, `texts` causes, `u8` whether there is a place,
-    /// `text` file, `u32` line.
+    /// `text` file, `u32` line, `texts` frames.
     NotCreated(NodeFailure),
     /// 36: a message on an output.
     Output(Packet<'a>),
@@ -127,8 +128,8 @@ pub enum FromNode<'a> {
 /// Of shared memory, either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OfMemory {
-    /// 65: `u64` id, `u64` length in bytes, 16 bytes name: memory of the sender's, to be mapped. On Unix its descriptor
-    /// comes with the bytes up to here, and the name is 0.
+    /// 65: `u64` id, `u64` length in bytes, 16 bytes name: memory of the sender's, or of a third process's that it lends on,
+    /// to be mapped. On Unix its descriptor comes with the bytes up to here, and the name is 0.
     Segment {
         /// Its id, which messages name it by.
         id: u64,
@@ -137,8 +138,14 @@ pub enum OfMemory {
         /// Its name, where it has one.
         name: u128,
     },
-    /// 66: `u64` id: one message in a segment of the receiver's is not read any more.
-    Release(u64),
+    /// 66: `u64` id, `u8` whether its reader is gone without a word: one message in a segment that the receiver announced is
+    /// not read any more, as far as the sender knows.
+    Release {
+        /// The segment's id.
+        id: u64,
+        /// Whether somebody may read it all the same, so that it is never used again.
+        spoilt: bool,
+    },
     /// 67: `u64` id: no message will lie in a segment of the sender's any more.
     Forget(u64),
 }
@@ -193,8 +200,10 @@ pub struct Packet<'a> {
     pub body: Body<'a>,
 }
 
-/// Where a message's stream is. Bytes of a packet: `u32` port, `u32` place (0 here, 1 in a segment), `u32` length of the
-/// metadata, `u32` zero, `u64` length of the stream; then the stream, or `u64` segment and `u64` offset; then the metadata.
+/// Where a message's stream is. Bytes of a packet: `u32` port, `u32` place (0 here, 1 in a segment, 2 its values in a
+/// segment), `u32` length of the metadata, `u32` length of what comes before the values (0 for the other places), `u64`
+/// length of the stream; then the stream, or `u64` segment and `u64` offset, for the values also their `u64` length and
+/// what comes before and after them; then the metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
     /// In the frame.
@@ -206,6 +215,17 @@ pub enum Body<'a> {
         /// Where it starts.
         offset: u64,
         /// Its length.
+        len: u64,
+    },
+    /// In the frame but for its values, which are numbers in memory that anybody may write.
+    Around {
+        /// What comes before and after the values.
+        frame: [&'a [u8]; 2],
+        /// The segment.
+        segment: u64,
+        /// Where the values start.
+        offset: u64,
+        /// Their length.
         len: u64,
     },
 }

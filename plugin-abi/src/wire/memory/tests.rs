@@ -1,8 +1,8 @@
 //! Blocks: what lies where, who shares them, when they are used again.
 
 use super::*;
-use crate::codec::{Origin, decode, encode};
-use crate::message::Schema;
+use crate::codec::{decode_around, encode};
+use crate::message::{Memory, Schema};
 use crate::meta::{Parameters, Timestamp};
 use crate::testing;
 use ::bytes::Bytes;
@@ -18,13 +18,25 @@ fn pool(most: usize, keep: usize) -> Pool {
 fn shared(pool: &Pool, message: &Message) -> Place {
     match pool.stream(message).expect("it can be encoded") {
         Stream::Shared(place) => place,
-        Stream::Inline(_) => panic!("in a frame"),
+        other => panic!("{other:?}"),
     }
 }
 
+/// A message whose values lie where they are read.
+fn around(pool: &Pool, message: &Message) -> (Encoded, Place) {
+    match pool.stream(message).expect("it can be encoded") {
+        Stream::Around(encoded, place) => (encoded, place),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn id(place: &Place) -> u64 {
+    place.memory.segment().id
+}
+
 fn read(place: &Place) -> &[u8] {
-    let start = place.block.values().wrapping_sub(RESERVE - place.start);
-    // SAFETY: the stream's own bytes, within the segment.
+    let start = place.memory.segment().as_ptr().wrapping_add(place.start);
+    // SAFETY: the stream's or the values' own bytes, within the segment.
     unsafe { std::slice::from_raw_parts(start, place.len) }
 }
 
@@ -64,10 +76,10 @@ fn lengths_fall_into_classes_that_waste_little() {
 fn a_long_message_is_written_once_for_all_its_readers() {
     let (pool, message) = (Pool::default(), numbers(100_000));
     let (first, second) = (shared(&pool, &message), shared(&pool, &message.clone()));
-    assert!(Arc::ptr_eq(&first.block, &second.block));
+    assert_eq!(id(&first), id(&second));
     assert_eq!(read(&first), encode(&message).expect("valid").to_vec());
     let other = numbers(100_000);
-    assert!(!Arc::ptr_eq(&first.block, &shared(&pool, &other).block));
+    assert_ne!(id(&first), id(&shared(&pool, &other)));
 }
 
 #[test]
@@ -96,68 +108,92 @@ fn what_is_filled_in_place_is_not_copied() {
     let pool = Pool::default();
     let message = filled(&pool, 4 << 20, 1);
     let taken = pool.taken();
-    let place = shared(&pool, &message);
+    let (encoded, place) = around(&pool, &message);
     assert_eq!(pool.taken(), taken);
-    let stream = Bytes::copy_from_slice(read(&place));
     let (_, values) = message.plain().expect("numbers");
+    assert_eq!(read(&place).as_ptr(), values.as_ptr());
     assert_eq!(values.as_ptr().addr() % 64, 0);
-    let back = decode(stream, &[0; 24], Origin::Own).expect("valid");
+    let frame = encoded.around(values).expect("what comes around them");
+    let values = Bytes::copy_from_slice(read(&place));
+    let back = decode_around(frame.map(|part| &part[..]), values, encoded.meta()).expect("valid");
     assert_eq!(back.plain(), message.plain());
 }
 
 #[test]
-fn part_of_a_block_or_another_type_of_it_is_copied() {
+fn part_of_a_room_or_another_type_of_it_is_not_copied_either() {
     let pool = Pool::default();
     let len = 100_000;
     let mut room = pool.room(len).expect("memory");
     // SAFETY: the room has `len` bytes.
     unsafe { room.as_mut_ptr().write_bytes(7, len) };
-    let start = room.as_mut_ptr();
+    let start = room.as_mut_ptr().addr();
     let memory: Arc<Box<dyn Memory>> = Arc::new(room.freeze());
-    struct Part(Arc<Box<dyn Memory>>);
+    struct Part(Arc<Box<dyn Memory>>, usize);
     impl Memory for Part {
         fn as_ptr(&self) -> *const u8 {
-            self.0.as_ptr()
+            self.0.as_ptr().wrapping_add(self.1)
         }
         fn len(&self) -> usize {
-            self.0.len()
+            self.0.len() - self.1
         }
     }
-    let make = |format, length: usize, time| {
+    let make = |format, offset, length: usize| {
         let schema = Schema::leaf(format).expect("a type");
-        let stamp = Timestamp {
-            time,
-            ..Timestamp::default()
-        };
-        let part = Box::new(Part(memory.clone()));
-        Message::in_memory(stamp, &schema, length as i64, part, &[]).expect("valid")
+        let part = Box::new(Part(memory.clone(), offset));
+        Message::in_memory(Timestamp::default(), &schema, length as i64, part, &[]).expect("valid")
     };
-    let (part, whole, other) = (
-        make(c"C", 50_000, 1),
-        make(c"C", len, 2),
-        make(c"c", len, 3),
-    );
-    let places = [&part, &whole, &other].map(|message| shared(&pool, message));
-    let lies_there = |place: &Place| place.block.values() == start;
-    assert_eq!(places.each_ref().map(lies_there), [false, true, false]);
-    for (place, message) in places.iter().zip([part, whole, other]) {
-        assert_eq!(read(place), encode(&message).expect("valid").to_vec());
+    for (format, offset, length, width) in [
+        (c"C", 0, 50_000, 1),
+        (c"C", 0, len, 1),
+        (c"c", 0, len, 1),
+        (c"f", 4_000, 20_000, 4),
+    ] {
+        let message = make(format, offset, length);
+        let (encoded, place) = around(&pool, &message);
+        assert_eq!(read(&place).as_ptr().addr(), start + offset);
+        assert_eq!(place.len, length * width);
+        let values = message.plain().expect("numbers").1;
+        let [head, tail] = encoded.around(values).expect("what comes around them");
+        let whole = [head, read(&place), tail].concat();
+        assert_eq!(whole, encode(&message).expect("valid").to_vec());
     }
+    let elsewhere = make(c"C", 0, len);
+    drop(memory);
+    let copy = Message::from_plain(
+        Timestamp::default(),
+        &Schema::leaf(c"C").expect("a type"),
+        elsewhere.plain().expect("numbers").1,
+        &[],
+    );
+    let copy = copy.expect("valid");
+    assert_ne!(id(&shared(&pool, &copy)), id(&around(&pool, &elsewhere).1));
 }
 
 #[test]
 fn a_segment_is_used_again_once_everybody_has_let_go() {
     let pool = Pool::default();
     let message = filled(&pool, 100_000, 1);
-    let place = shared(&pool, &message);
-    let id = place.block.segment().expect("a segment").id;
+    let place = around(&pool, &message).1;
+    let first = id(&place);
     drop(message);
-    let while_read = shared(&pool, &filled(&pool, 100_000, 2));
-    assert_ne!(while_read.block.segment().expect("a segment").id, id);
+    let while_read = around(&pool, &filled(&pool, 100_000, 2)).1;
+    assert_ne!(id(&while_read), first);
     drop(place);
-    let after = shared(&pool, &filled(&pool, 100_000, 3));
-    assert_eq!(after.block.segment().expect("a segment").id, id);
+    let after = around(&pool, &filled(&pool, 100_000, 3)).1;
+    assert_eq!(id(&after), first);
     assert_eq!(pool.dropped(), 0);
+}
+
+#[test]
+fn a_segment_is_never_used_again_once_nobody_knows_who_reads_it() {
+    let pool = Pool::default();
+    let place = around(&pool, &filled(&pool, 100_000, 1)).1;
+    let (first, taken) = (id(&place), pool.taken());
+    place.memory.spoil();
+    assert_eq!(pool.taken(), taken);
+    drop(place);
+    assert_eq!((pool.taken(), pool.dropped()), (0, 1));
+    assert_ne!(id(&around(&pool, &filled(&pool, 100_000, 2)).1), first);
 }
 
 #[test]

@@ -301,7 +301,7 @@ fn another_version_is_refused_with_both_versions() {
         (
             RECORD.as_bytes(),
             8,
-            "version mismatch: node wire 8 is not compatible with node wire 1; build node and dora from one release",
+            "version mismatch: node wire 8 is not compatible with node wire 3; build node and dora from one release",
         ),
         (
             b"nothing".as_slice(),

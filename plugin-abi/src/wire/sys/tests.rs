@@ -27,7 +27,9 @@ fn through(object: &Object, len: usize, writable: bool) -> std::io::Result<super
     let mut room = [0; 8];
     let read = there.read(&mut room, &mut handles, Wait::Long);
     assert_eq!(read.expect("a byte"), 1);
-    handles.map(object.name(), len, writable)
+    handles
+        .map(object.name(), len, writable)
+        .map(|(_, mapping)| mapping)
 }
 
 #[test]
@@ -132,9 +134,13 @@ fn memory_is_found_as_long_as_its_maker_has_it_mapped() {
     let mut handles = Handles::default();
     let read = there.read(&mut [0; 8], &mut handles, Wait::Long);
     assert_eq!(read.expect("a byte"), 1);
-    let theirs = handles.map(name, 4096, true).expect("mapped");
+    let (theirs, mapped) = handles.map(name, 4096, true).expect("mapped");
     write(&ours, 7, 42);
-    assert_eq!(written(&theirs, 7), 42);
+    assert_eq!(written(&mapped, 7), 42);
+    // And can be given on, although its maker has let go of it.
+    drop(ours);
+    let third = through(&theirs, 4096, false).expect("mapped");
+    assert_eq!(written(&third, 7), 42);
 }
 
 #[test]
@@ -186,6 +192,8 @@ mod hostile {
     #[test]
     fn a_reader_cannot_write_what_is_not_its() {
         let (object, _here) = Object::new(4096, false).expect("memory");
+        assert!(object.is_for_reading());
+        assert!(!Object::new(4096, true).expect("memory").0.is_for_reading());
         let error = through(&object, 4096, true)
             .expect_err("sealed")
             .to_string();

@@ -198,11 +198,16 @@ impl Handles {
         Ok(Stream(descriptor))
     }
 
-    /// Maps the next object; `name` is not needed here.
+    /// Maps the next object, which can be given to others then; `name` is not needed here.
     ///
     /// # Errors
     /// None has come, it is shorter than `len`, or it could become shorter, or the system's.
-    pub fn map(&mut self, _name: u128, len: usize, writable: bool) -> io::Result<Mapping> {
+    pub fn map(
+        &mut self,
+        _name: u128,
+        len: usize,
+        writable: bool,
+    ) -> io::Result<(Object, Mapping)> {
         let Some(descriptor) = self.0.pop_front() else {
             return Err(io::Error::other("no descriptor came with it"));
         };
@@ -211,7 +216,8 @@ impl Handles {
             return Err(io::Error::other(format!("it has {size} bytes, not {len}")));
         }
         keeps_its_size(descriptor.as_fd())?;
-        map(descriptor.as_fd(), len, writable)
+        let mapping = map(descriptor.as_fd(), len, writable)?;
+        Ok((Object(descriptor), mapping))
     }
 }
 
@@ -240,6 +246,11 @@ impl Object {
     /// None here.
     pub fn into_stdin(self) -> io::Result<Stdio> {
         Ok(Stdio::from(self.0))
+    }
+
+    /// Whether only who has made it can write it, as far as the system knows how to see to that.
+    pub fn is_for_reading(&self) -> bool {
+        is_for_reading(self.0.as_fd())
     }
 
     /// What a frame calls it by: nothing, as its descriptor travels instead.
@@ -310,6 +321,17 @@ fn keeps_its_size(object: BorrowedFd<'_>) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn keeps_its_size(_: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_for_reading(object: BorrowedFd<'_>) -> bool {
+    use rustix::fs::{SealFlags, fcntl_get_seals};
+    fcntl_get_seals(object).is_ok_and(|seals| seals.contains(SealFlags::FUTURE_WRITE))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn is_for_reading(_: BorrowedFd<'_>) -> bool {
+    true
 }
 
 fn map(object: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Mapping> {

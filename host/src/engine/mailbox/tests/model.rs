@@ -4,7 +4,7 @@ use super::taken::Heard;
 use super::*;
 use std::sync::Arc;
 
-const RUNS: u64 = 3_000;
+const RUNS: u64 = if cfg!(miri) { 10 } else { 3_000 };
 const STEPS: usize = 120;
 
 /// One input as its user sees it.

@@ -4,8 +4,10 @@
 
 use super::super::launch::{Launch, VARIABLE};
 use super::direct::Direct;
+use crate::engine::{Crash, OutsideEnd};
 use crate::process::child::{Exit, Launch as Command};
 use plugin_abi::hosting::NodeFailure;
+use std::path::Path;
 
 /// What a node finds in its environment.
 pub(super) fn set_environment(command: &mut Command, launch: &Launch, direct: &Direct) {
@@ -48,6 +50,20 @@ pub(super) fn outcome(
     })
 }
 
+/// The failure of a process that has crashed, with the place of a report.
+pub(super) fn reported(mut failure: NodeFailure, program: &Path, end: &OutsideEnd) -> NodeFailure {
+    let crash = Crash {
+        how: failure.text.clone(),
+        code: format!("program: {}\n", program.display()),
+        message: None,
+        trace: failure.causes.clone(),
+    };
+    if let Some(place) = end.crashed(crash) {
+        failure.causes.insert(0, place);
+    }
+    failure
+}
+
 /// A frame of a backtrace: there are more of them than last words, and the error stands before them.
 pub(super) fn is_frame(line: &str) -> bool {
     let text = line.trim_start();
@@ -59,12 +75,7 @@ pub(super) fn is_frame(line: &str) -> bool {
 }
 
 pub(super) fn failed(text: impl Into<String>) -> NodeFailure {
-    NodeFailure {
-        panicked: false,
-        text: text.into(),
-        causes: Vec::new(),
-        place: None,
-    }
+    NodeFailure::new(text)
 }
 
 #[cfg(test)]

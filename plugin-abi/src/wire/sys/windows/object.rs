@@ -51,20 +51,26 @@ impl Handles {
         }
     }
 
-    /// Maps the object of this name.
+    /// Maps the object of this name, which can be given to others then.
     ///
     /// # Errors
     /// There is none, it is shorter than `len`, or the system's.
-    pub fn map(&mut self, name: u128, len: usize, writable: bool) -> io::Result<Mapping> {
+    pub fn map(&mut self, name: u128, len: usize, writable: bool) -> io::Result<(Object, Mapping)> {
         let access = if writable {
             FILE_MAP_READ | FILE_MAP_WRITE
         } else {
             FILE_MAP_READ
         };
-        let name = section(name);
+        let text = section(name);
         // SAFETY: the name ends with a zero.
-        let object = owned(unsafe { OpenFileMappingW(access, 0, name.as_ptr()) })?;
-        view(&object, len, access, None)
+        let section = owned(unsafe { OpenFileMappingW(access, 0, text.as_ptr()) })?;
+        let mapping = view(&section, len, access, None)?;
+        // The name stays as long as somebody has a handle, also when its maker is gone.
+        let object = Object(Kind::Section {
+            name,
+            _section: section,
+        });
+        Ok((object, mapping))
     }
 }
 
@@ -130,6 +136,12 @@ impl Object {
             _section: section,
         };
         Ok((Self(object), mapping))
+    }
+
+    /// Whether only who has made it can write it, as far as the system knows how to see to that: here a reader's view is
+    /// for reading, and the name is the right to make another one.
+    pub fn is_for_reading(&self) -> bool {
+        true
     }
 
     /// What a frame calls it by. A connection goes away with it: a second time it has none.
