@@ -26,8 +26,8 @@ mod ways;
 pub use address::{Address, local_address_towards};
 pub use beside::{Heard, Listener};
 pub use data::{
-    Arrived, Credits, Intake, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec, Sender,
-    SentCount, has_shared_memory, remove_orphaned_memory,
+    Arrived, Credit, Credits, Intake, Output, OutputSpec, Pushed, Reader, ReaderCount, ReaderSpec,
+    Sender, SentCount, has_shared_memory, remove_orphaned_memory,
 };
 pub use keys::{DataKey, Key, Member};
 pub use live::{Change, Token, Watch};

@@ -174,7 +174,8 @@ impl Outputs {
         for (_, exit) in &*self.all.borrow() {
             exit.end();
         }
-        drop(self.all);
+        // They hear what the readers have got until all is over.
+        let _all = self.all;
         for sender in self.senders.into_inner().into_iter().chain([self.shared]) {
             // What is not sent by then goes out as long as the process lives.
             let left = until.saturating_duration_since(Instant::now());

@@ -1,12 +1,13 @@
 //! What travels beside a message's data: its number, and its metadata.
 //!
-//! Form: one byte kind (0 message, 1 the end), the number as `u64` little-endian, then the message's metadata as
+//! Form: one byte kind (0 message, 1 the end, 2 a message that never comes), the number as `u64` little-endian, then the message's metadata as
 //! [`codec`](crate::codec) writes them.
 
 use super::sender::Sequence;
 
 const MESSAGE: u8 = 0;
 const END: u8 = 1;
+const LOST: u8 = 2;
 const HEADER: usize = 9;
 /// No sender comes so far; sums of what its numbers say was lost do not overflow.
 const MOST: Sequence = 1 << 48;
@@ -17,6 +18,8 @@ pub(super) enum Kind {
     Message,
     /// The sender has ended; its number is one more than the last message's.
     End,
+    /// The message of this number could not be sent, and never will be.
+    Lost,
 }
 
 pub(super) fn encode(kind: Kind, number: Sequence, meta: &[u8]) -> Vec<u8> {
@@ -24,6 +27,7 @@ pub(super) fn encode(kind: Kind, number: Sequence, meta: &[u8]) -> Vec<u8> {
     out.push(match kind {
         Kind::Message => MESSAGE,
         Kind::End => END,
+        Kind::Lost => LOST,
     });
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(meta);
@@ -37,6 +41,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Kind, Sequence, &[u8])> {
     let kind = match *kind {
         MESSAGE => Kind::Message,
         END => Kind::End,
+        LOST => Kind::Lost,
         _ => return None,
     };
     let number = Sequence::from_le_bytes(*number);
@@ -49,7 +54,11 @@ mod tests {
 
     #[test]
     fn they_come_back_and_others_are_refused() {
-        for (kind, number, meta) in [(Kind::Message, 7, &b"meta"[..]), (Kind::End, MOST, b"")] {
+        for (kind, number, meta) in [
+            (Kind::Message, 7, &b"meta"[..]),
+            (Kind::End, MOST, b""),
+            (Kind::Lost, 8, b""),
+        ] {
             let bytes = encode(kind, number, meta);
             assert_eq!(decode(&bytes), Some((kind, number, meta)));
             for end in 0..HEADER {
@@ -57,6 +66,6 @@ mod tests {
             }
         }
         assert_eq!(decode(&encode(Kind::Message, MOST + 1, b"")), None);
-        assert_eq!(decode(&[2, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(decode(&[3, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -1,37 +1,129 @@
-//! Credits: how far a sender may go before its readers have caught up. Both ends' sums, without the network.
+//! Credits: how far a sender may go before its readers have caught up, and how far they have come. Both ends' sums, without
+//! the network.
 //!
 //! A credit is a number: messages up to it may be sent. It only rises, so that credits may be lost, repeated and come
-//! out of order. Invariant: an input of queue size `n` never has more than `n` messages to hold, on the way or queued.
+//! out of order. Invariant: an input of queue size `n` never has more than `n` messages to hold, on the way or queued; a
+//! message that a reader has not passed is kept by its sender (see `lane`).
 
 use super::sender::Sequence;
 use crate::ids::MachineId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// No limit.
 const UNLIMITED: Sequence = Sequence::MAX;
 
-/// The sender's end: the credit of each machine that must be waited for.
+/// A reader that misses a message asks for it so often: what it asked for needs time to come.
+const AGAIN: Duration = Duration::from_millis(100);
+/// A sender that asks and hears twice that nothing more has come sends it again.
+const ASKED: u8 = 2;
+
+/// What a reader tells its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Credit {
+    /// Messages up to this one may be sent.
+    pub limit: Sequence,
+    /// All up to this one have come, or will be missed by nobody.
+    pub passed: Sequence,
+    /// Later ones have come before the next one, which is to be sent again.
+    pub missing: bool,
+}
+
+impl Credit {
+    const LENGTH: usize = 17;
+    /// Of who waits for nothing.
+    pub(super) const UNLIMITED: Self = Self {
+        limit: UNLIMITED,
+        passed: UNLIMITED,
+        missing: false,
+    };
+
+    /// Form: `limit` and `passed` as `u64` little-endian, then a byte that is 1 when one is missing.
+    pub(super) fn encode(self) -> [u8; Self::LENGTH] {
+        let mut out = [u8::from(self.missing); Self::LENGTH];
+        out[..8].copy_from_slice(&self.limit.to_le_bytes());
+        out[8..16].copy_from_slice(&self.passed.to_le_bytes());
+        out
+    }
+
+    /// `None` when it is none.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (limit, rest) = bytes.split_first_chunk()?;
+        let (passed, rest) = rest.split_first_chunk()?;
+        let [missing @ (0 | 1)] = *rest else {
+            return None;
+        };
+        Some(Self {
+            limit: Sequence::from_le_bytes(*limit),
+            passed: Sequence::from_le_bytes(*passed),
+            missing: missing == 1,
+        })
+    }
+
+    /// What both say, in whatever order they come.
+    pub(super) fn join(&mut self, other: Self) {
+        self.limit = self.limit.max(other.limit);
+        self.passed = self.passed.max(other.passed);
+        self.missing |= other.missing;
+    }
+}
+
+/// The sender's end: what each machine said that must be waited for.
 #[derive(Debug, Default)]
-pub(super) struct Window(BTreeMap<MachineId, Sequence>);
+pub(super) struct Window(BTreeMap<MachineId, Standing>);
+
+#[derive(Debug, Default)]
+struct Standing {
+    limit: Sequence,
+    passed: Sequence,
+    /// How often it said when asked that nothing more has come.
+    unmoved: u8,
+}
 
 impl Window {
     pub fn new(machines: impl IntoIterator<Item = MachineId>) -> Self {
-        Self(machines.into_iter().map(|machine| (machine, 0)).collect())
+        let standing = |machine| (machine, Standing::default());
+        Self(machines.into_iter().map(standing).collect())
     }
 
     /// The last message that may be sent now.
     pub fn limit(&self) -> Sequence {
-        self.0.values().copied().min().unwrap_or(UNLIMITED)
+        let limits = self.0.values().map(|standing| standing.limit);
+        limits.min().unwrap_or(UNLIMITED)
     }
 
-    /// Takes a credit; whether the limit has risen.
-    pub fn grant(&mut self, machine: &MachineId, credit: Sequence) -> bool {
-        let before = self.limit();
-        if let Some(known) = self.0.get_mut(machine) {
-            *known = credit.max(*known);
+    /// All have passed this one. Whoever never answered was sent nothing.
+    pub fn passed(&self) -> Sequence {
+        let there = self.0.values().filter(|standing| standing.limit > 0);
+        let passed = there.map(|standing| standing.passed);
+        passed.min().unwrap_or(UNLIMITED)
+    }
+
+    /// Takes a credit; from which message on it is to be sent again, up to the last, for this machine.
+    pub fn grant(
+        &mut self,
+        machine: &MachineId,
+        credit: Credit,
+        asked: bool,
+        last: Sequence,
+    ) -> Option<Sequence> {
+        let standing = self.0.get_mut(machine)?;
+        standing.limit = standing.limit.max(credit.limit);
+        if credit.passed > standing.passed || credit.passed >= last {
+            standing.unmoved = 0;
+        } else if credit.passed == standing.passed {
+            standing.unmoved += u8::from(asked);
         }
-        self.limit() > before
+        standing.passed = standing.passed.max(credit.passed);
+        if credit.passed < standing.passed || credit.passed >= last {
+            return None;
+        }
+        let again = credit.missing || standing.unmoved >= ASKED;
+        again.then(|| {
+            standing.unmoved = 0;
+            standing.passed + 1
+        })
     }
 
     /// Waits for a machine no more.
@@ -39,10 +131,24 @@ impl Window {
         self.0.remove(machine);
     }
 
+    /// Waits for nobody any more.
+    pub fn forget_all(&mut self) {
+        self.0.clear();
+    }
+
     /// The machines that hold the sender up before this message.
     pub fn behind(&self, next: Sequence) -> Vec<MachineId> {
-        let behind = self.0.iter().filter(|(_, credit)| **credit < next);
-        behind.map(|(machine, _)| machine.clone()).collect()
+        self.machines(|standing| standing.limit < next)
+    }
+
+    /// The machines that have not passed this message.
+    pub fn unpassed(&self, last: Sequence) -> Vec<MachineId> {
+        self.machines(|standing| standing.limit > 0 && standing.passed < last)
+    }
+
+    fn machines(&self, of: impl Fn(&Standing) -> bool) -> Vec<MachineId> {
+        let found = self.0.iter().filter(|(_, standing)| of(standing));
+        found.map(|(machine, _)| machine.clone()).collect()
     }
 }
 
@@ -53,16 +159,20 @@ pub struct Credits(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Tells the sender of a higher credit; never called under the lock, and must not wait.
-    notify: Box<dyn Fn(Sequence) + Send + Sync>,
+    /// Tells the sender; never called under the lock, and must not wait.
+    notify: Box<dyn Fn(Credit) + Send + Sync>,
 }
 
 struct State {
     inputs: Vec<Input>,
     /// Messages that came to no input: lost on the way.
     missed: Sequence,
-    /// The credit that the sender was last told.
+    /// The limit that the sender was last told.
     told: Sequence,
+    /// The last message that has come, with all before it.
+    passed: Sequence,
+    /// When a message was last asked for, and which came before it.
+    again: Option<(Instant, Sequence)>,
 }
 
 struct Input {
@@ -74,14 +184,14 @@ struct Input {
 impl std::fmt::Debug for Credits {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Credits")
-            .field(&self.state().credit())
+            .field(&self.state().credit(false))
             .finish()
     }
 }
 
 impl Credits {
-    /// `sizes` are those of the inputs' queues; `notify` tells the sender of a higher credit, and must not wait.
-    pub fn new(sizes: &[usize], notify: impl Fn(Sequence) + Send + Sync + 'static) -> Self {
+    /// `sizes` are those of the inputs' queues; `notify` tells the sender, and must not wait.
+    pub fn new(sizes: &[usize], notify: impl Fn(Credit) + Send + Sync + 'static) -> Self {
         let input = |size: &usize| Input {
             size: (*size).max(1) as u64,
             taken: 0,
@@ -91,9 +201,11 @@ impl Credits {
             inputs: sizes.iter().map(input).collect(),
             missed: 0,
             told: 0,
+            passed: 0,
+            again: None,
         };
         // What the sender learns when it looks for its readers.
-        state.told = state.credit();
+        state.told = state.limit();
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             notify: Box::new(notify),
@@ -124,27 +236,63 @@ impl Credits {
         });
     }
 
+    /// All inputs take no more: their reader is gone.
+    pub(super) fn close(&self) {
+        self.change(|state| {
+            state
+                .inputs
+                .iter_mut()
+                .for_each(|input| input.closed = true)
+        });
+    }
+
     /// Messages have been lost before they came to an input.
     pub(super) fn missed(&self, messages: u64) {
         self.change(|state| state.missed += messages);
     }
 
-    /// The credit as it is, for a sender that asks.
-    pub(super) fn asked(&self) -> Sequence {
+    /// The messages up to this one have come, or will never come; the sender waits to hear that of the last.
+    pub(super) fn passed(&self, number: Sequence, last: bool) {
         let mut state = self.state();
-        state.told = state.credit();
-        state.told
+        state.passed = number;
+        let credit = last.then(|| state.credit(false));
+        drop(state);
+        if let Some(credit) = credit {
+            (self.0.notify)(credit);
+        }
+    }
+
+    /// The next message is missing: it is asked for, unless that was a moment ago.
+    pub(super) fn missing(&self, now: Instant) {
+        let mut state = self.state();
+        let passed = state.passed;
+        let waits = |(asked, after)| after == passed && now < asked + AGAIN;
+        if state.again.is_some_and(waits) {
+            return;
+        }
+        state.again = Some((now, passed));
+        let credit = state.credit(true);
+        drop(state);
+        (self.0.notify)(credit);
+    }
+
+    /// The credit as it is, for a sender that asks.
+    pub(super) fn asked(&self) -> Credit {
+        let mut state = self.state();
+        state.told = state.limit();
+        state.credit(false)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let credit = state.credit();
+        let limit = state.limit();
         // Half a queue at a time: a credit for each message would be a second stream of messages.
-        if credit.saturating_sub(state.told) < state.step() {
+        if limit.saturating_sub(state.told) < state.step() {
             return;
         }
-        state.told = credit;
+        state.told = limit;
+        let credit = state.credit(false);
         drop(state);
         (self.0.notify)(credit);
     }
@@ -155,12 +303,23 @@ impl State {
         self.inputs.iter().filter(|input| !input.closed)
     }
 
-    fn credit(&self) -> Sequence {
-        let credit = |input: &Input| {
+    fn credit(&self, missing: bool) -> Credit {
+        match self.limit() {
+            UNLIMITED => Credit::UNLIMITED,
+            limit => Credit {
+                limit,
+                passed: self.passed,
+                missing,
+            },
+        }
+    }
+
+    fn limit(&self) -> Sequence {
+        let limit = |input: &Input| {
             let passed = input.taken.saturating_add(self.missed);
             passed.saturating_add(input.size)
         };
-        self.open().map(credit).min().unwrap_or(UNLIMITED)
+        self.open().map(limit).min().unwrap_or(UNLIMITED)
     }
 
     fn step(&self) -> u64 {
@@ -177,19 +336,26 @@ mod tests {
     fn credits(sizes: &[usize]) -> (Credits, Arc<Mutex<Vec<Sequence>>>) {
         let told = Arc::new(Mutex::new(Vec::new()));
         let heard = told.clone();
-        let notify = move |credit| heard.lock().unwrap().push(credit);
+        let notify = move |credit: Credit| heard.lock().unwrap().push(credit.limit);
         (Credits::new(sizes, notify), told)
+    }
+
+    fn limit(limit: Sequence) -> Credit {
+        Credit {
+            limit,
+            ..Credit::default()
+        }
     }
 
     #[test]
     fn a_credit_comes_with_every_half_queue() {
         let (credits, told) = credits(&[4]);
-        assert_eq!(credits.asked(), 4);
+        assert_eq!(credits.asked().limit, 4);
         for _ in 0..5 {
             credits.taken(0, 1);
         }
         assert_eq!(*told.lock().unwrap(), [6, 8]);
-        assert_eq!(credits.asked(), 9);
+        assert_eq!(credits.asked().limit, 9);
         credits.missed(2);
         assert_eq!(*told.lock().unwrap(), [6, 8, 11]);
     }
@@ -211,16 +377,94 @@ mod tests {
     fn the_slowest_machine_counts_until_it_is_forgotten() {
         let machine = |name: &str| name.parse::<MachineId>().unwrap();
         let mut window = Window::new(["A", "B"].map(machine));
-        assert_eq!(window.limit(), 0);
-        assert!(!window.grant(&machine("A"), 5));
-        assert!(window.grant(&machine("B"), 3));
+        let mut grant = |name: &str, credit| {
+            window.grant(&machine(name), limit(credit), false, 0);
+            window.limit()
+        };
+        assert_eq!([grant("A", 5), grant("B", 3)], [0, 3]);
         // Late and from a stranger.
-        assert!(!window.grant(&machine("B"), 2) && !window.grant(&machine("C"), 1));
-        assert_eq!((window.limit(), window.behind(4)), (3, vec![machine("B")]));
+        assert_eq!([grant("B", 2), grant("C", 1)], [3, 3]);
+        assert_eq!(window.behind(4), [machine("B")]);
         window.forget(&machine("B"));
         assert_eq!(window.limit(), 5);
         window.forget(&machine("A"));
         assert_eq!(window.limit(), UNLIMITED);
+    }
+
+    #[test]
+    fn what_a_machine_misses_is_sent_again_once_it_says_so_or_is_asked_twice() {
+        let machine = "A".parse::<MachineId>().unwrap();
+        let mut window = Window::new([machine.clone()]);
+        let passed = |passed, missing| Credit {
+            limit: 100,
+            passed,
+            missing,
+        };
+        let mut grant = |credit, asked| {
+            let again = window.grant(&machine, credit, asked, 9);
+            (again, window.passed())
+        };
+        assert_eq!(grant(passed(3, false), false), (None, 3));
+        assert_eq!(grant(passed(4, true), false), (Some(5), 4));
+        // Late: 4 has come.
+        assert_eq!(grant(passed(3, true), false), (None, 4));
+        assert_eq!(grant(passed(4, false), true), (None, 4));
+        assert_eq!(grant(passed(4, false), false), (None, 4));
+        assert_eq!(grant(passed(4, false), true), (Some(5), 4));
+        assert_eq!(grant(passed(4, false), true), (None, 4));
+        assert_eq!(grant(passed(5, false), true), (None, 5));
+        assert_eq!(grant(passed(9, true), true), (None, 9));
+        assert_eq!(window.unpassed(9), []);
+        assert_eq!(window.unpassed(10), [machine.clone()]);
+        window.forget(&machine);
+        assert_eq!(window.passed(), UNLIMITED);
+    }
+
+    #[test]
+    fn a_message_is_asked_for_once_in_a_while() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = told.clone();
+        let credits = Credits::new(&[8], move |credit| heard.lock().unwrap().push(credit));
+        let begun = Instant::now();
+        credits.passed(3, false);
+        let missing = |after, missing| Credit {
+            limit: 8,
+            passed: after,
+            missing,
+        };
+        for millis in [0, 99, 100] {
+            credits.missing(begun + Duration::from_millis(millis));
+        }
+        credits.passed(4, false);
+        credits.missing(begun + Duration::from_millis(101));
+        credits.passed(5, true);
+        credits.close();
+        let expected = [
+            missing(3, true),
+            missing(3, true),
+            missing(4, true),
+            missing(5, false),
+            Credit::UNLIMITED,
+        ];
+        assert_eq!(*told.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn credits_come_back_and_other_bytes_are_refused() {
+        for missing in [true, false] {
+            let credit = Credit {
+                limit: 7,
+                passed: 1 << 40,
+                missing,
+            };
+            let bytes = credit.encode();
+            assert_eq!(Credit::decode(&bytes), Some(credit));
+            for end in 0..bytes.len() {
+                assert_eq!(Credit::decode(&bytes[..end]), None);
+            }
+        }
+        assert_eq!(Credit::decode(&[2; 17]), None);
+        assert_eq!(Credit::decode(&[0; 18]), None);
     }
 
     /// Any order of sending, taking, losing messages and losing credits: queues keep their size, and nothing sticks.
@@ -238,7 +482,7 @@ mod tests {
             let (credits, told) = credits(&sizes);
             let machine: MachineId = "A".parse().unwrap();
             let mut window = Window::new([machine.clone()]);
-            window.grant(&machine, credits.asked());
+            window.grant(&machine, credits.asked(), true, 0);
             let mut queues = [const { VecDeque::<u64>::new() }; 2];
             let (mut sent, mut steps) = (0, 0);
             while sent < 200 {
@@ -254,7 +498,7 @@ mod tests {
                         }
                     }
                     0..3 if below(20) == 0 => {
-                        window.grant(&machine, credits.asked());
+                        window.grant(&machine, credits.asked(), true, 0);
                     }
                     input @ 3..5 => {
                         let input = input as usize - 3;
@@ -265,7 +509,7 @@ mod tests {
                     _ => {
                         for credit in told.lock().unwrap().drain(..) {
                             if below(4) > 0 {
-                                window.grant(&machine, credit);
+                                window.grant(&machine, limit(credit), false, 0);
                             }
                         }
                     }

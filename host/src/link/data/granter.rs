@@ -1,8 +1,8 @@
 //! A thread that tells senders of credits, so that a node that takes a message does not wait for the network.
 //!
-//! Invariant: per reader only the last credit waits, so what waits is bounded by the number of readers.
+//! Invariant: per reader only one credit waits, so what waits is bounded by the number of readers.
 
-use super::sender::Sequence;
+use super::credits::Credit;
 use crate::link::keys::Key;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ pub(in crate::link) struct Granter {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: BTreeMap<String, Sequence>,
+    waiting: BTreeMap<String, Credit>,
     ended: bool,
 }
 
@@ -37,10 +37,10 @@ impl Granter {
     }
 
     /// Tells the sender soon. Never waits.
-    pub fn grant(&self, key: &Key, credit: Sequence) {
+    pub fn grant(&self, key: &Key, credit: Credit) {
         let mut state = self.state();
         match state.waiting.get_mut(key.as_str()) {
-            Some(known) => *known = credit.max(*known),
+            Some(known) => known.join(credit),
             None => {
                 state.waiting.insert(key.as_str().to_owned(), credit);
             }
@@ -71,7 +71,7 @@ impl Granter {
                     .unwrap_or_else(PoisonError::into_inner);
             };
             drop(state);
-            let put = session.put(key, credit.to_le_bytes()).express(true);
+            let put = session.put(key, credit.encode()).express(true);
             let put = put.priority(Priority::InteractiveHigh);
             // A credit that does not arrive is asked for.
             let _ = put.congestion_control(CongestionControl::Drop).wait();

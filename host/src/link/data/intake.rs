@@ -1,7 +1,8 @@
 //! What comes from a sender on another machine, put in order: numbers to messages, losses and the end. Without the network.
 //!
 //! Invariant: messages come in the order of their numbers, each once; a missing number is a loss that is counted when a
-//! later one comes; whatever the bytes are, they cost no more than their decoding. Absent: where they come from, and queues.
+//! later one comes, with credits only when it has been asked for in vain: what comes before it then is not taken, and is sent
+//! again with it. Whatever the bytes are, they cost no more than their decoding. Absent: where they come from, and queues.
 
 use super::attachment::{self, Kind};
 use super::credits::Credits;
@@ -10,6 +11,10 @@ use crate::codec::DecodeError;
 use plugin_abi::message::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A message that is missing is asked for so long.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a reader gets.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub struct Intake {
 struct Place {
     /// The number that comes next; `None` when any may.
     expected: Option<Sequence>,
+    /// Since when that one has been asked for.
+    missing_since: Option<Instant>,
     ended: bool,
 }
 
@@ -90,9 +97,20 @@ impl Intake {
         let message = (kind == Kind::Message).then(|| message(meta));
         // A panic of a handler must not end the reading of others.
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mut missed) = place.pass(number, kind) else {
+        let Some(mut missed) = place.ahead(number) else {
             return;
         };
+        if let Some(credits) = credits.filter(|_| missed > 0) {
+            let now = Instant::now();
+            if place.may_still_come(now) {
+                return credits.missing(now);
+            }
+        }
+        place.pass(number, kind);
+        if let Some(credits) = credits {
+            credits.passed(number, kind == Kind::End);
+        }
+        missed += u64::from(kind == Kind::Lost);
         if missed > 0 {
             self.lost.fetch_add(missed, Ordering::Relaxed);
             handle(Arrived::Lost(missed));
@@ -107,7 +125,8 @@ impl Intake {
                 missed += 1;
                 handle(Arrived::Broken(error.to_string()));
             }
-            None => handle(Arrived::Ended),
+            None if kind == Kind::End => handle(Arrived::Ended),
+            None => {}
         }
         drop(place);
         if let Some(credits) = credits.filter(|_| missed > 0) {
@@ -120,17 +139,27 @@ impl Place {
     fn new(from_start: bool) -> Self {
         Self {
             expected: from_start.then_some(1),
+            missing_since: None,
             ended: false,
         }
     }
 
-    /// How many were lost before this one; `None` when it has come or been counted already.
-    fn pass(&mut self, number: Sequence, kind: Kind) -> Option<u64> {
+    /// How many are missing before this one; `None` when it has come or been counted already.
+    fn ahead(&self, number: Sequence) -> Option<u64> {
         let expected = self.expected.unwrap_or(number);
-        let lost = number.checked_sub(expected).filter(|_| !self.ended)?;
+        number.checked_sub(expected).filter(|_| !self.ended)
+    }
+
+    /// Whether those that are missing are still waited for.
+    fn may_still_come(&mut self, now: Instant) -> bool {
+        now < *self.missing_since.get_or_insert(now) + PATIENCE
+    }
+
+    /// This one is taken.
+    fn pass(&mut self, number: Sequence, kind: Kind) {
         self.ended = kind == Kind::End;
         self.expected = Some(number.saturating_add(1));
-        Some(lost)
+        self.missing_since = None;
     }
 }
 
@@ -138,19 +167,78 @@ impl Place {
 mod tests {
     use super::*;
 
+    /// Takes messages of these numbers; what came of it.
+    fn take(intake: &Intake, credits: Option<&Credits>, numbers: &[(Sequence, Kind)]) -> String {
+        let told = std::cell::RefCell::new(String::new());
+        for (number, kind) in numbers {
+            let beside = attachment::encode(*kind, *number, &[]);
+            let message =
+                |_: &[u8]| Ok(Message::from_text(Default::default(), "x", &[]).expect("a text"));
+            intake.take(&beside, message, credits, &|arrived| {
+                *told.borrow_mut() += &match arrived {
+                    Arrived::Message(_) => format!("{number} "),
+                    Arrived::Lost(lost) => format!("lost {lost} "),
+                    Arrived::Broken(why) => why,
+                    Arrived::Ended => "end".into(),
+                };
+            });
+        }
+        told.into_inner()
+    }
+
+    fn messages(numbers: &[Sequence]) -> Vec<(Sequence, Kind)> {
+        let message = |number: &Sequence| (*number, Kind::Message);
+        numbers.iter().map(message).collect()
+    }
+
     #[test]
     fn gaps_are_counted_and_what_comes_twice_or_late_is_not_taken() {
-        let mut place = Place::new(true);
-        let passed = [2, 3, 3, 7, 5, 8].map(|number| place.pass(number, Kind::Message));
-        assert_eq!(passed, [Some(1), Some(0), None, Some(3), None, Some(0)]);
-        assert_eq!(place.pass(11, Kind::End), Some(2));
-        assert_eq!(place.pass(12, Kind::Message), None);
+        let intake = Intake::new(true);
+        let told = take(&intake, None, &messages(&[2, 3, 3, 7, 5, 8]));
+        assert_eq!(told, "lost 1 2 3 lost 3 7 8 ");
+        let told = take(&intake, None, &[(9, Kind::Lost), (10, Kind::Message)]);
+        assert_eq!(told, "lost 1 10 ");
+        let told = take(&intake, None, &[(12, Kind::End), (13, Kind::Message)]);
+        assert_eq!(told, "lost 1 end");
+        assert_eq!((intake.count().received, intake.count().lost), (5, 6));
     }
 
     #[test]
     fn one_who_looks_on_misses_nothing_before_it_came() {
-        let mut place = Place::new(false);
-        assert_eq!(place.pass(100, Kind::Message), Some(0));
-        assert_eq!(place.pass(102, Kind::Message), Some(1));
+        let told = take(&Intake::new(false), None, &messages(&[100, 102]));
+        assert_eq!(told, "100 lost 1 102 ");
+    }
+
+    #[test]
+    fn with_credits_what_is_missing_is_asked_for_and_its_followers_with_it() {
+        let asked = std::sync::Arc::new(AtomicU64::new(0));
+        let heard = asked.clone();
+        let credits = Credits::new(&[100], move |credit| {
+            heard.fetch_add(u64::from(credit.missing), Ordering::Relaxed);
+        });
+        let intake = Intake::new(true);
+        let come = |numbers: &[Sequence]| take(&intake, Some(&credits), &messages(numbers));
+        assert_eq!(come(&[1, 2, 4, 5]), "1 2 ");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        assert_eq!(credits.asked().passed, 2);
+        assert_eq!(come(&[3, 4, 4, 5]), "3 4 5 ");
+        assert_eq!(take(&intake, Some(&credits), &[(7, Kind::End)]), "");
+        let rest = [(6, Kind::Lost), (7, Kind::End)];
+        assert_eq!(take(&intake, Some(&credits), &rest), "lost 1 end");
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!((intake.count().received, intake.count().lost), (5, 1));
+    }
+
+    #[test]
+    fn what_was_asked_for_in_vain_is_lost() {
+        let mut place = Place::new(true);
+        let begun = Instant::now();
+        assert_eq!(place.ahead(3), Some(2));
+        assert!(place.may_still_come(begun));
+        assert!(place.may_still_come(begun + PATIENCE / 2));
+        assert!(!place.may_still_come(begun + PATIENCE));
+        place.pass(3, Kind::Message);
+        assert_eq!([place.ahead(2), place.ahead(4)], [None, Some(0)]);
+        assert!(place.may_still_come(begun + PATIENCE));
     }
 }

@@ -1,17 +1,22 @@
 //! The bounded queue of one output on its way out.
 //!
 //! Policy: without credits a full queue loses its oldest message; with credits it takes nothing more until there is room
-//! and credit. Invariant: messages have rising numbers from 1, also those that are lost here. Absent: threads.
+//! and credit, and keeps what it has sent until all readers have passed it: while the engine changes its routes, what is
+//! on its way may be lost. Invariant: messages have rising numbers from 1, also those that are lost here; never more are kept
+//! than there is credit for. Absent: threads.
 
-use super::credits::Window;
+use super::credits::{Credit, Window};
 use super::sender::{ASK_AFTER, Sequence};
 use crate::ids::MachineId;
 use plugin_abi::message::Message;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most messages that are taken out at a time.
 const TURN: usize = 32;
+
+/// The end is waited for so long: a reader may be gone without a word.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What became of a message.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub enum Pushed {
 #[derive(Debug)]
 pub(super) enum Next {
     Message(Sequence, Message),
+    /// One that was published before, once more.
+    Again(Sequence, Message),
     /// The output has ended; the number that another message would have had.
     End(Sequence),
 }
@@ -41,11 +48,19 @@ pub(super) struct Lane {
     /// The number of the next message.
     next: Sequence,
     window: Option<Window>,
+    /// Sent, but not passed by all who are waited for.
+    kept: VecDeque<(Sequence, Message)>,
+    /// From which number on what is kept is to be sent again.
+    again: Option<Sequence>,
     /// Since when a message waits for a credit, or since the credit was last asked for.
     stalled: Option<Instant>,
+    /// Since when nothing has been sent or passed, though something is kept, or since that was last asked for.
+    unheard: Option<Instant>,
     closing: bool,
     /// Whether the end was taken out too.
     over: bool,
+    /// Until when readers are given to pass the end.
+    until: Option<Instant>,
     /// Messages that were lost here.
     pub dropped: u64,
 }
@@ -58,9 +73,13 @@ impl Lane {
             capacity: capacity.max(1),
             next: 1,
             window,
+            kept: VecDeque::new(),
+            again: None,
             stalled: None,
+            unheard: None,
             closing: false,
             over: false,
+            until: None,
             dropped: 0,
         }
     }
@@ -114,7 +133,15 @@ impl Lane {
     }
 
     pub fn take(&mut self) -> Option<Next> {
+        if let Some(next) = self.take_again() {
+            return Some(next);
+        }
         if let Some((number, message)) = self.queue.pop_front() {
+            let passed = self.window.as_ref().map(Window::passed);
+            if passed.is_some_and(|passed| passed < number) {
+                self.kept.push_back((number, message.clone()));
+                self.unheard = None;
+            }
             return Some(Next::Message(number, message));
         }
         let ends = self.closing && !self.over;
@@ -122,13 +149,52 @@ impl Lane {
         ends.then_some(Next::End(self.next))
     }
 
+    fn take_again(&mut self) -> Option<Next> {
+        let from = self.again?;
+        let index = self.kept.partition_point(|(number, _)| *number < from);
+        if let Some((number, message)) = self.kept.get(index) {
+            self.again = Some(number + 1);
+            return Some(Next::Again(*number, message.clone()));
+        }
+        self.again = None;
+        self.over.then_some(Next::End(self.next))
+    }
+
+    /// The last number that was taken out; the end has one, too.
+    fn last(&self) -> Sequence {
+        match self.queue.front() {
+            Some((number, _)) => number - 1,
+            None => self.next - u64::from(!self.over),
+        }
+    }
+
+    /// A message could not be sent and never will be.
+    pub fn give_up(&mut self, number: Sequence) {
+        self.kept.retain(|(kept, _)| *kept != number);
+    }
+
     /// Whether a credit is missing.
-    pub fn is_stalled(&self) -> bool {
+    fn is_stalled(&self) -> bool {
         self.stalled.is_some()
     }
 
     pub fn is_busy(&self) -> bool {
-        !self.queue.is_empty() || (self.closing && !self.over)
+        !self.queue.is_empty() || (self.closing && !self.over) || self.again.is_some()
+    }
+
+    /// Whether all is out, and whoever is waited for has all.
+    pub fn is_over(&self) -> bool {
+        self.over && self.again.is_none() && !self.is_unpassed()
+    }
+
+    fn is_unpassed(&self) -> bool {
+        let window = self.window.as_ref();
+        window.is_some_and(|window| window.passed() < self.last())
+    }
+
+    /// Whether something is waited for that may have to be asked for; see [`Lane::overdue`].
+    pub fn is_waiting(&self) -> bool {
+        self.is_stalled() || self.is_unpassed()
     }
 
     /// Takes nothing more; the end comes out after what is in.
@@ -137,37 +203,80 @@ impl Lane {
         self.stalled = None;
     }
 
-    pub fn grant(&mut self, machine: &MachineId, credit: Sequence) {
-        if let Some(window) = &mut self.window {
-            window.grant(machine, credit);
+    /// A machine says where it is, perhaps because it was asked.
+    pub fn grant(&mut self, machine: &MachineId, credit: Credit, asked: bool) {
+        let last = self.last();
+        let Some(window) = &mut self.window else {
+            return;
+        };
+        if let Some(from) = window.grant(machine, credit, asked, last) {
+            self.again = Some(self.again.map_or(from, |again| again.min(from)));
         }
+        self.let_go();
     }
 
     pub fn forget(&mut self, machine: &MachineId) {
         if let Some(window) = &mut self.window {
             window.forget(machine);
         }
+        self.let_go();
     }
 
-    /// Machines whose credit has been missing for long and is to be asked for; `None` when nothing is missing.
+    /// Keeps no longer what all have passed.
+    fn let_go(&mut self) {
+        let Some(window) = &self.window else {
+            return;
+        };
+        let passed = window.passed();
+        while self.kept.front().is_some_and(|(kept, _)| *kept <= passed) {
+            self.kept.pop_front();
+            self.unheard = None;
+        }
+    }
+
+    /// Machines that have been silent for long and are to be asked; `None` when nothing is waited for.
     pub fn overdue(&mut self, now: Instant) -> Option<Vec<MachineId>> {
         if self.has_credit() {
             self.stalled = None;
         }
-        let since = self.stalled?;
-        if now.saturating_duration_since(since) < ASK_AFTER {
-            return Some(Vec::new());
+        if self.over && now >= *self.until.get_or_insert(now + LAST_WORDS) {
+            self.window.iter_mut().for_each(Window::forget_all);
+            self.let_go();
         }
-        self.stalled = Some(now);
-        self.window.as_ref().map(|window| window.behind(self.next))
+        if self.is_unpassed() {
+            self.unheard.get_or_insert(now);
+        } else {
+            self.unheard = None;
+        }
+        let stalled = is_overdue(&mut self.stalled, now);
+        let unheard = is_overdue(&mut self.unheard, now);
+        let window = self.window.as_ref().filter(|_| self.is_waiting())?;
+        Some(match (stalled, unheard) {
+            (true, _) => window.behind(self.next),
+            (false, true) => window.unpassed(self.last()),
+            (false, false) => Vec::new(),
+        })
     }
+}
+
+/// Whether that is long ago; if so, it begins anew.
+fn is_overdue(since: &mut Option<Instant>, now: Instant) -> bool {
+    let overdue = since.is_some_and(|since| now.saturating_duration_since(since) >= ASK_AFTER);
+    if overdue {
+        *since = Some(now);
+    }
+    overdue
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::attachment::{self, Kind};
+    use super::super::credits::Credits;
+    use super::super::intake::{Arrived, Intake};
     use super::*;
     use plugin_abi::meta::Timestamp;
-    use std::time::Duration;
+    use std::cell::RefCell;
+    use std::sync::{Arc, Mutex};
 
     fn message(text: &str) -> Message {
         Message::from_text(Timestamp::default(), text, &[]).unwrap()
@@ -178,6 +287,9 @@ mod tests {
         while let Some(next) = lane.take() {
             out.push(match next {
                 Next::Message(number, message) => (number, message.text().unwrap().into()),
+                Next::Again(number, message) => {
+                    (number, format!("{} again", message.text().unwrap()))
+                }
                 Next::End(number) => (number, "end".into()),
             });
         }
@@ -217,7 +329,11 @@ mod tests {
         // Not again at once.
         let soon = start + ASK_AFTER + Duration::from_millis(1);
         assert_eq!(lane.overdue(soon), Some(vec![]));
-        lane.grant(&machine, 3);
+        let credit = Credit {
+            limit: 3,
+            ..Credit::default()
+        };
+        lane.grant(&machine, credit, true);
         assert_eq!(lane.overdue(soon), None);
         for text in ["a", "b"] {
             assert!(matches!(lane.push(message(text), soon), Pushed::In));
@@ -230,5 +346,139 @@ mod tests {
         assert!(matches!(lane.push(message("d"), soon), Pushed::Full(_)));
         lane.forget(&machine);
         assert!(lane.has_room());
+    }
+
+    #[test]
+    fn what_is_not_passed_is_kept_and_sent_again_and_the_end_too() {
+        let machine: MachineId = "A".parse().unwrap();
+        let mut now = Instant::now();
+        let mut lane = Lane::new(9, Some(Window::new([machine.clone()])));
+        let credit = |passed, missing| Credit {
+            limit: 9,
+            passed,
+            missing,
+        };
+        lane.grant(&machine, credit(0, false), true);
+        for text in ["a", "b", "c"] {
+            assert!(matches!(lane.push(message(text), now), Pushed::In));
+        }
+        assert_eq!(numbers(&mut lane), texts(&[(1, "a"), (2, "b"), (3, "c")]));
+        lane.grant(&machine, credit(1, true), false);
+        assert!(lane.is_busy() && lane.is_waiting());
+        assert_eq!(numbers(&mut lane), texts(&[(2, "b again"), (3, "c again")]));
+        lane.close();
+        assert_eq!(numbers(&mut lane), texts(&[(4, "end")]));
+        lane.grant(&machine, credit(2, false), false);
+        // Nobody says any more: asked after a while, and believed when it says so twice.
+        for (after, asked) in [(0, 0), (199, 0), (1, 1), (200, 1)] {
+            now += Duration::from_millis(after);
+            assert_eq!(lane.overdue(now).unwrap().len(), asked, "{after}");
+            if asked > 0 {
+                lane.grant(&machine, credit(2, false), true);
+            }
+        }
+        assert_eq!(numbers(&mut lane), texts(&[(3, "c again"), (4, "end")]));
+        assert!(!lane.is_over());
+        lane.grant(&machine, credit(4, false), false);
+        assert!(lane.is_over() && lane.kept.is_empty());
+        assert_eq!(lane.overdue(now), None);
+    }
+
+    #[test]
+    fn a_reader_that_never_passes_the_end_is_not_waited_for_long() {
+        let machine: MachineId = "A".parse().unwrap();
+        let now = Instant::now();
+        let mut lane = Lane::new(9, Some(Window::new([machine.clone()])));
+        let credit = Credit {
+            limit: 9,
+            ..Credit::default()
+        };
+        lane.grant(&machine, credit, true);
+        assert!(matches!(lane.push(message("a"), now), Pushed::In));
+        lane.close();
+        numbers(&mut lane);
+        assert!(lane.overdue(now).is_some() && !lane.is_over());
+        assert_eq!(lane.overdue(now + LAST_WORDS), None);
+        assert!(lane.is_over() && lane.kept.is_empty());
+    }
+
+    /// A cable that loses a fifth of all messages, of what readers say and of their answers.
+    #[test]
+    fn whatever_is_lost_on_the_way_all_arrives_once_and_in_order() {
+        const COUNT: u64 = 60;
+        let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+        let mut below = |end: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % end
+        };
+        let machine: MachineId = "A".parse().unwrap();
+        for _ in 0..100 {
+            let mut now = Instant::now();
+            let mut lane = Lane::new(4, Some(Window::new([machine.clone()])));
+            let said = Arc::new(Mutex::new(VecDeque::new()));
+            let says = said.clone();
+            let credits = Credits::new(&[1 + below(8) as usize], move |credit| {
+                says.lock().unwrap().push_back(credit);
+            });
+            let intake = Intake::new(true);
+            let arrived = RefCell::new(Vec::new());
+            let (mut pushed, mut steps) = (0, 0);
+            let mut cable: VecDeque<(Sequence, Kind)> = VecDeque::new();
+            lane.grant(&machine, credits.asked(), true);
+            while !lane.is_over() {
+                steps += 1;
+                assert!(steps < 100_000, "stuck after {pushed}: {lane:?}");
+                let lost = below(5) == 0;
+                match below(6) {
+                    0 if pushed < COUNT => {
+                        let name = (pushed + 1).to_string();
+                        pushed += u64::from(matches!(lane.push(message(&name), now), Pushed::In));
+                        if pushed == COUNT {
+                            lane.close();
+                        }
+                    }
+                    1 => cable.extend(lane.take().filter(|_| !lost).map(|next| match next {
+                        Next::Message(number, _) | Next::Again(number, _) => {
+                            (number, Kind::Message)
+                        }
+                        Next::End(number) => (number, Kind::End),
+                    })),
+                    2 => {
+                        let Some((number, kind)) = cable.pop_front() else {
+                            continue;
+                        };
+                        let beside = attachment::encode(kind, number, &[]);
+                        let body = |_: &[u8]| Ok(message("x"));
+                        intake.take(&beside, body, Some(&credits), &|come| {
+                            if let Arrived::Message(_) = come {
+                                arrived.borrow_mut().push(number);
+                                credits.taken(0, 1);
+                            }
+                        });
+                    }
+                    3 => {
+                        let credit = said.lock().unwrap().pop_front().filter(|_| !lost);
+                        if let Some(credit) = credit {
+                            lane.grant(&machine, credit, false);
+                        }
+                    }
+                    4 => {
+                        now += Duration::from_millis(20);
+                        // Without its last patience: nobody is gone here.
+                        lane.until = None;
+                        let asked = lane.overdue(now).is_some_and(|asked| !asked.is_empty());
+                        if asked && !lost {
+                            lane.grant(&machine, credits.asked(), true);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let expected: Vec<_> = (1..=COUNT).collect();
+            assert_eq!(*arrived.borrow(), expected);
+            assert_eq!(intake.count().lost, 0);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Messages from one process to others: an output is published once, whoever reads it.
 //!
 //! Invariant: messages of one sender have numbers that rise by one, so whatever is lost on the way is counted where it is
-//! missed; nothing here waits for a reader but `backpressure`, which waits for credits; a reader is never called with a
-//! message out of order. Absent: routes and queues of nodes.
+//! missed; nothing here waits for a reader but `backpressure`, which waits for credits, and sends what is missed again; a reader
+//! is never called with a message out of order. Absent: routes and queues of nodes.
 
 mod attachment;
 mod credits;
@@ -16,7 +16,7 @@ mod room;
 mod sender;
 mod shared_memory;
 
-pub use credits::Credits;
+pub use credits::{Credit, Credits};
 pub(super) use granter::Granter;
 pub use intake::{Arrived, Intake, ReaderCount};
 pub use lane::Pushed;

@@ -5,7 +5,7 @@
 //! lost; give such an output a thread of its own, so that nothing else waits with them.
 
 use super::attachment::{self, Kind};
-use super::credits::Window;
+use super::credits::{Credit, Window};
 use super::lane::{Lane, Pushed};
 use super::room::Room;
 use super::sender::{Queue, Sender, SentCount, Sequence, Thread, Wire};
@@ -93,15 +93,22 @@ impl Link {
                 room: self.room().clone(),
                 link: self.clone(),
                 key: spec.key.clone(),
-                queue: queue.clone(),
+                ear: Ear {
+                    queue: queue.clone(),
+                    thread: sender.thread.clone(),
+                },
                 failed: spec.failed,
             };
             Queue::new(Lane::new(spec.capacity, window), Box::new(wire))
         });
         let mut credits = Vec::new();
         for (machine, _) in spec.readers.iter().filter(|(_, waits)| **waits) {
-            let (granted, reader) = (Arc::downgrade(&queue), machine.clone());
-            let on_sample = move |sample: Sample| grant(&granted, &reader, sample.payload());
+            let ear = Ear {
+                queue: Arc::downgrade(&queue),
+                thread: sender.thread.clone(),
+            };
+            let reader = machine.clone();
+            let on_sample = move |sample: Sample| ear.hear(&reader, sample.payload(), false);
             let key = spec.key.credit(machine);
             let subscriber = session.declare_subscriber(key.as_str().to_owned());
             let declared = subscriber.callback(on_sample).wait();
@@ -152,7 +159,7 @@ impl Output {
 
     /// Waits for a machine no more: it is gone, or its readers are.
     pub fn forget(&self, machine: &MachineId) {
-        self.queue.forget(machine);
+        self.queue.forget(machine, &self.thread);
     }
 
     /// What became of the messages so far.
@@ -195,16 +202,16 @@ impl Output {
     /// Asks each machine once.
     async fn look(&self, machines: &[MachineId], deadline: Duration) {
         let (sender, mut answers) = mpsc::channel(machines.len().max(1));
-        let (link, key, queue) = (
-            self.link.clone(),
-            self.key.clone(),
-            Arc::downgrade(&self.queue),
-        );
+        let (link, key) = (self.link.clone(), self.key.clone());
+        let ear = Ear {
+            queue: Arc::downgrade(&self.queue),
+            thread: self.thread.clone(),
+        };
         let machines = machines.to_vec();
         apart(move || {
             for machine in machines {
                 let (sender, who) = (sender.clone(), machine.clone());
-                ask(&link, &key, &machine, &queue, deadline, move || {
+                ask(&link, &key, &machine, &ear, deadline, move || {
                     // There is room for an answer of each.
                     let _ = sender.try_send(who.clone());
                 });
@@ -229,17 +236,17 @@ fn ask(
     link: &Link,
     key: &DataKey,
     machine: &MachineId,
-    queue: &Weak<Queue>,
+    ear: &Ear,
     deadline: Duration,
     answered: impl Fn() + Send + Sync + 'static,
 ) {
     let Ok(session) = link.session() else {
         return;
     };
-    let (granted, reader) = (queue.clone(), machine.clone());
+    let (ear, reader) = (ear.clone(), machine.clone());
     let on_reply = move |reply: Reply| {
         if let Ok(sample) = reply.result() {
-            grant(&granted, &reader, sample.payload());
+            ear.hear(&reader, sample.payload(), true);
             answered();
         }
     };
@@ -254,11 +261,20 @@ fn ask(
         .wait();
 }
 
-fn grant(queue: &Weak<Queue>, machine: &MachineId, credit: &ZBytes) {
-    if let Some(queue) = queue.upgrade()
-        && let Ok(credit) = <[u8; 8]>::try_from(&*credit.to_bytes())
-    {
-        queue.grant(machine, Sequence::from_le_bytes(credit));
+/// Hears what readers say.
+#[derive(Clone)]
+struct Ear {
+    queue: Weak<Queue>,
+    thread: Arc<Thread>,
+}
+
+impl Ear {
+    fn hear(&self, machine: &MachineId, credit: &ZBytes, asked: bool) {
+        if let Some(queue) = self.queue.upgrade()
+            && let Some(credit) = Credit::decode(&credit.to_bytes())
+        {
+            queue.grant(machine, credit, asked, &self.thread);
+        }
     }
 }
 
@@ -272,7 +288,7 @@ struct Engine {
     room: Arc<Room>,
     link: Link,
     key: DataKey,
-    queue: Weak<Queue>,
+    ear: Ear,
     failed: Box<dyn Fn(String) + Send + Sync>,
 }
 
@@ -337,21 +353,21 @@ impl Wire for Engine {
         }
     }
 
-    fn end(&self, number: Sequence) {
+    fn say(&self, kind: Kind, number: Sequence) {
         let Ok(session) = self.link.session() else {
             return;
         };
         let put = session.put(self.key.as_str(), Vec::new());
-        let put = put.attachment(attachment::encode(Kind::End, number, &[]));
+        let put = put.attachment(attachment::encode(kind, number, &[]));
         let put = put
             .priority(self.priority)
             .congestion_control(CongestionControl::Block);
-        // Whoever does not hear it learns it from the coordinator.
+        // Whoever does not hear of an end learns it from the coordinator.
         let _ = put.allowed_destination(Locality::Remote).wait();
     }
 
     fn ask(&self, machine: &MachineId) {
-        ask(&self.link, &self.key, machine, &self.queue, LOOK, || ());
+        ask(&self.link, &self.key, machine, &self.ear, LOOK, || ());
     }
 }
 

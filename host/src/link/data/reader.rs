@@ -3,9 +3,8 @@
 //! Invariant: a reader that answers a look is subscribed: the two go the same way in this order. Absent: what the bytes
 //! mean (`intake`), and queues; whoever gets a message here puts it into one.
 
-use super::credits::Credits;
+use super::credits::{Credit, Credits};
 use super::intake::{Arrived, Intake, ReaderCount};
-use super::sender::Sequence;
 use crate::codec::{self, DecodeError, Origin};
 use crate::ids::MachineId;
 use crate::link::keys::DataKey;
@@ -71,7 +70,7 @@ impl Link {
             [] => None,
             sizes => {
                 let (granter, key) = (self.granter()?.clone(), spec.key.credit(&spec.machine));
-                let notify = move |credit: Sequence| granter.grant(&key, credit);
+                let notify = move |credit: Credit| granter.grant(&key, credit);
                 Some(Credits::new(sizes, notify))
             }
         };
@@ -96,9 +95,9 @@ impl Link {
         let key = spec.key.reader(&spec.machine);
         let name = key.as_str().to_owned();
         let on_query = move |query: Query| {
-            let credit = credits.as_ref().map_or(Sequence::MAX, Credits::asked);
+            let credit = credits.as_ref().map_or(Credit::UNLIMITED, Credits::asked);
             // Whoever asked and is gone asks no more.
-            let _ = query.reply(name.as_str(), credit.to_le_bytes()).wait();
+            let _ = query.reply(name.as_str(), credit.encode()).wait();
         };
         let queryable = self.session()?.declare_queryable(key.as_str().to_owned());
         let declared = queryable.complete(true).callback(on_query).wait();
@@ -156,6 +155,15 @@ impl Reader {
     /// Where inputs say what they have taken; `None` unless some have `backpressure`.
     pub fn credits(&self) -> Option<&Credits> {
         self.credits.as_ref()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Nobody need wait for what nobody reads.
+        if let Some(credits) = &self.credits {
+            credits.close();
+        }
     }
 }
 

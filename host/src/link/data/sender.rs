@@ -5,6 +5,8 @@
 //! takes longer than to publish, so what surely has room (see `room`) is published by whoever pushes it, unless others wait
 //! before it. Absent: the engine; see `output`.
 
+use super::attachment::Kind;
+use super::credits::Credit;
 use super::lane::{Lane, Next, Pushed};
 use crate::ids::MachineId;
 use crate::lookout::Lookout;
@@ -18,7 +20,8 @@ use tokio::sync::oneshot;
 /// A message's number: the first of an output is 1.
 pub(super) type Sequence = u64;
 
-/// An output that has had no credit for so long asks for it: a credit may have been lost.
+/// An output that has heard of no credit for so long, or of nothing that was passed, asks: what was said, or sent, may have
+/// been lost.
 pub(super) const ASK_AFTER: Duration = Duration::from_millis(200);
 
 /// Counters of an output.
@@ -40,8 +43,8 @@ pub(super) trait Wire: Send + Sync {
     fn has_room(&self, message: &Message, now: Instant) -> bool;
     /// The same as [`Wire::publish`] where there is room.
     fn publish_now(&self, number: Sequence, message: &Message) -> bool;
-    /// Says that no more messages come. May wait too.
-    fn end(&self, number: Sequence);
+    /// Says that no more messages come, or that this one never comes. May wait too.
+    fn say(&self, kind: Kind, number: Sequence);
     /// Asks a machine for its credit; the answer is a grant. Does not wait.
     fn ask(&self, machine: &MachineId);
 }
@@ -67,8 +70,10 @@ pub(super) struct Thread {
 struct State {
     /// Queues with something in them, each once.
     ready: VecDeque<Arc<Queue>>,
-    /// Queues that wait for credits.
-    stalled: Vec<Arc<Queue>>,
+    /// Queues that wait for their readers, each once.
+    waiting: Vec<Arc<Queue>>,
+    /// When those are looked at again.
+    look: Option<Instant>,
     /// The thread waits.
     idle: bool,
     /// Queues that are not over.
@@ -89,6 +94,10 @@ struct Held {
     lane: Lane,
     /// It is among the ready ones, or somebody publishes from it: nobody else may, or messages would overtake each other.
     scheduled: bool,
+    /// It is among those that wait for their readers.
+    watched: bool,
+    /// All is over; told once.
+    ended: bool,
     /// How many wait for room. To wake nobody costs as much as to wake somebody.
     waiting: usize,
 }
@@ -167,14 +176,16 @@ impl Thread {
         let mut lookout = Lookout::default();
         while let Some(queue) = self.next(&mut lookout) {
             queue.take_turn(&mut turn);
-            let over = matches!(turn.last(), Some(Next::End(_)));
             for next in turn.drain(..) {
                 queue.publish(next);
             }
-            let busy = queue.turn_is_over();
+            let after = queue.turn_is_over();
             let mut state = self.state();
-            state.open -= usize::from(over);
-            if busy {
+            state.open -= usize::from(after.ended);
+            if after.watch {
+                state.waiting.push(queue.clone());
+            }
+            if after.busy {
                 state.ready.push_back(queue);
             }
         }
@@ -191,14 +202,7 @@ impl Thread {
             if state.ended && state.open == 0 {
                 return None;
             }
-            let stalled = std::mem::take(&mut state.stalled);
-            if !stalled.is_empty() {
-                drop(state);
-                let kept = stalled.into_iter().filter(|queue| queue.ask_if_overdue());
-                let kept: Vec<_> = kept.collect();
-                state = self.state();
-                state.stalled.extend(kept);
-            }
+            state = self.look(state);
             if !state.ready.is_empty() {
                 continue;
             }
@@ -210,17 +214,66 @@ impl Thread {
                 continue;
             }
             state.idle = true;
-            state = match state.stalled.is_empty() {
-                true => self
+            state = match state.look {
+                None => self
                     .work
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner),
-                false => {
-                    let woken = self.work.wait_timeout(state, ASK_AFTER);
+                Some(due) => {
+                    let left = due.saturating_duration_since(Instant::now());
+                    let woken = self.work.wait_timeout(state, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
             state.idle = false;
+        }
+    }
+}
+
+impl Thread {
+    /// Lets those that wait for their readers ask them, every now and then.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        if state.waiting.is_empty() {
+            state.look = None;
+            return state;
+        }
+        let now = Instant::now();
+        if now < *state.look.get_or_insert(now + ASK_AFTER) {
+            return state;
+        }
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        let mut ended = 0;
+        let waiting = waiting.into_iter().filter(|queue| {
+            let after = queue.ask(now);
+            ended += usize::from(after.ended);
+            after.watch
+        });
+        let waiting: Vec<_> = waiting.collect();
+        state = self.state();
+        state.open -= ended;
+        state.waiting.extend(waiting);
+        state.look = (!state.waiting.is_empty()).then(|| now + ASK_AFTER);
+        state
+    }
+}
+
+/// What a queue needs of the thread.
+struct After {
+    /// It has more to publish.
+    busy: bool,
+    /// It is to be among those that wait for their readers.
+    watch: bool,
+    /// It is over, from now on.
+    ended: bool,
+}
+
+impl Held {
+    /// Whether it is over, once.
+    fn has_ended(&mut self) -> bool {
+        !self.ended && self.lane.is_over() && {
+            self.ended = true;
+            true
         }
     }
 }
@@ -232,6 +285,8 @@ impl Queue {
             state: Mutex::new(Held {
                 lane,
                 scheduled: false,
+                watched: false,
+                ended: false,
                 waiting: 0,
             }),
             room: Condvar::new(),
@@ -256,22 +311,18 @@ impl Queue {
             state.scheduled = true;
             drop(state);
             self.published(self.wire.publish_now(number, &message));
-            if self.turn_is_over() {
+            // Nobody is waited for here.
+            if self.turn_is_over().busy {
                 thread.change(|state| state.ready.push_back(self.clone()));
             }
             return Pushed::In;
         }
         let pushed = state.lane.push(message, now);
         if let Pushed::Full(_) = pushed {
-            if !state.lane.is_stalled() {
-                return pushed;
+            if state.lane.is_waiting() && !std::mem::replace(&mut state.watched, true) {
+                drop(state);
+                thread.change(|state| state.waiting.push(self.clone()));
             }
-            drop(state);
-            thread.change(|state| {
-                if !state.stalled.iter().any(|other| Arc::ptr_eq(other, self)) {
-                    state.stalled.push(self.clone());
-                }
-            });
             return pushed;
         }
         self.schedule(state, thread);
@@ -291,8 +342,17 @@ impl Queue {
 
     fn publish(&self, next: Next) {
         match next {
-            Next::Message(number, message) => self.published(self.wire.publish(number, &message)),
-            Next::End(number) => self.wire.end(number),
+            Next::Message(number, message) => {
+                let done = self.wire.publish(number, &message);
+                self.published(done);
+                if !done {
+                    self.state().lane.give_up(number);
+                    self.wire.say(Kind::Lost, number);
+                }
+            }
+            // What comes of it is seen as the first time.
+            Next::Again(number, message) => drop(self.wire.publish(number, &message)),
+            Next::End(number) => self.wire.say(Kind::End, number),
         }
     }
 
@@ -301,11 +361,16 @@ impl Queue {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What was taken out has been published; whether there is more, which the caller is to see to.
-    fn turn_is_over(&self) -> bool {
+    /// What was taken out has been published; what there is to do after it, which the caller is to see to.
+    fn turn_is_over(&self) -> After {
         let mut state = self.state();
         state.scheduled = state.lane.is_busy();
-        state.scheduled
+        let watch = state.lane.is_waiting() && !std::mem::replace(&mut state.watched, true);
+        After {
+            busy: state.scheduled,
+            watch,
+            ended: state.has_ended(),
+        }
     }
 
     /// Puts the queue among those with something in them, unless it is there.
@@ -349,16 +414,30 @@ impl Queue {
         self.tell_room(self.state());
     }
 
-    pub fn grant(&self, machine: &MachineId, credit: Sequence) {
-        let mut state = self.state();
-        state.lane.grant(machine, credit);
-        self.tell_room(state);
+    /// A machine says where it is, perhaps because it was asked.
+    pub fn grant(
+        self: &Arc<Self>,
+        machine: &MachineId,
+        credit: Credit,
+        asked: bool,
+        thread: &Thread,
+    ) {
+        self.heard(thread, |lane| lane.grant(machine, credit, asked));
     }
 
-    pub fn forget(&self, machine: &MachineId) {
+    pub fn forget(self: &Arc<Self>, machine: &MachineId, thread: &Thread) {
+        self.heard(thread, |lane| lane.forget(machine));
+    }
+
+    fn heard(self: &Arc<Self>, thread: &Thread, change: impl FnOnce(&mut Lane)) {
         let mut state = self.state();
-        state.lane.forget(machine);
-        self.tell_room(state);
+        change(&mut state.lane);
+        let ended = state.has_ended();
+        self.schedule(state, thread);
+        self.nudge();
+        if ended {
+            thread.change(|state| state.open -= 1);
+        }
     }
 
     pub fn close(self: &Arc<Self>, thread: &Thread) {
@@ -376,13 +455,21 @@ impl Queue {
         }
     }
 
-    /// Asks for credits that are missing; whether any are.
-    fn ask_if_overdue(&self) -> bool {
-        let overdue = self.state().lane.overdue(Instant::now());
+    /// Asks those who are to be asked.
+    fn ask(&self, now: Instant) -> After {
+        let mut state = self.state();
+        let overdue = state.lane.overdue(now);
+        state.watched = overdue.is_some();
+        let after = After {
+            busy: false,
+            watch: state.watched,
+            ended: state.has_ended(),
+        };
+        self.tell_room(state);
         for machine in overdue.iter().flatten() {
             self.wire.ask(machine);
         }
-        overdue.is_some()
+        after
     }
 }
 
@@ -415,7 +502,7 @@ mod tests {
             self.publish(number, message)
         }
 
-        fn end(&self, number: Sequence) {
+        fn say(&self, _: Kind, number: Sequence) {
             self.published.lock().unwrap().push(number);
         }
 

@@ -37,6 +37,10 @@ pub(super) fn report() -> io::Result<()> {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     abort::find();
+    // What the first walk has the loader look up is found by now, and not on a handler's stack.
+    frames::each(&mut |_| ());
+    // A program's first thread has one by `std`, too small for a report where the processor's registers take half of it.
+    std::mem::forget(Stack::of_this_thread());
     // SAFETY: a function of the right form.
     if unsafe { libc::atexit(ended) } != 0 {
         return Err(io::ErrorKind::OutOfMemory.into());
@@ -329,6 +333,12 @@ mod tests {
                 let byte = unsafe { ptr::read_volatile(ptr::without_provenance::<u8>(8)) };
                 println!("{byte}");
             }
+            "thread" => {
+                let plain = std::thread::Builder::new().name("plain".into());
+                // SAFETY: none; it is to crash.
+                let read = || unsafe { ptr::read_volatile(ptr::without_provenance::<u8>(8)) };
+                plain.spawn(read).expect("a thread").join().expect("never");
+            }
             "overflow" => {
                 let deep = std::thread::Builder::new().name("deep".into());
                 let deep = deep.spawn(|| {
@@ -373,6 +383,11 @@ mod tests {
         );
         let this = std::env::current_exe().expect("this program");
         let frame = format!(": {}+0x", this.display());
+        assert!(text.contains(&frame), "{text}");
+        // On the stack that a thread's handlers have by `std`.
+        let (output, text) = crash("thread");
+        assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{text}");
+        assert!(text.contains("address 0x8 in thread plain\n"), "{text}");
         assert!(text.contains(&frame), "{text}");
         for (how, signal, said) in [
             ("raise", libc::SIGSEGV, "crashed: SIGSEGV in thread "),
