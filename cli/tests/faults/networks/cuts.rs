@@ -2,7 +2,7 @@
 
 use super::{Lab, number, text};
 use crate::cluster::{DEADLINE, endless, reversed};
-use host_testing::fault;
+use host_testing::{fault, fixtures, wait_until};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -73,6 +73,47 @@ fn data_between_two_machines_take_another_way_when_theirs_is_cut() {
         logs.contains("lost on the way to input `message`"),
         "{logs}"
     );
+}
+
+/// What a source on A sends that waits for its reader.
+const COUNT: u64 = 600;
+
+/// Beside what is endless: a source on A that waits for a checker on B.
+fn waiting() -> String {
+    let flow = fixtures::path("flow");
+    let flow = flow.display();
+    endless()
+        + &format!(
+            "  - id: source\n    path: '{flow}'\n    kind: source\n    deploy: {{machine: A}}\n    config: {{count: {COUNT}, \
+             bytes: 4000}}\n    inputs: {{tick: dora/timer/millis/10}}\n    outputs: [out]\n  - id: checker\n    path: \
+             '{flow}'\n    kind: checker\n    deploy: {{machine: B}}\n    inputs: {{in: {{source: source/out, queue_size: \
+             20, queue_policy: backpressure}}}}\n"
+        )
+}
+
+#[test]
+fn with_backpressure_a_cut_between_two_machines_loses_nothing() {
+    let Some(lab) = Lab::with_daemons() else {
+        return;
+    };
+    let checked = "with backpressure every message arrives, once and in order";
+    let _row = fault("link cut, then healed", "between machines A and B", checked);
+    let out = lab.start("out", &waiting(), "B");
+    for open in [false, true] {
+        lab.network.between_a_and_b(open);
+        // What is still on its way arrives at first.
+        let took = lab.flows("B") + lab.flows("B");
+        println!("open {open}: after {took:?}");
+    }
+    wait_until("all has arrived", DEADLINE, || {
+        lab.states(&out)
+            .last()
+            .is_some_and(|state| state == "finished")
+    });
+    lab.stop(&out);
+    let logs = lab.cluster.dora(&["logs", &out]).success();
+    let line = format!("received {COUNT} missing 0");
+    assert!(logs.contains(&line), "{line}: {logs}");
 }
 
 #[test]
