@@ -7,11 +7,10 @@ use super::{DataError, MakeError, Message, Schema};
 use crate::ffi::{ArrowArray, ArrowSchema};
 use crate::meta::Timestamp;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
-use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, new_empty_array, types,
-};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, make_array, types};
 use arrow_buffer::{Buffer, ScalarBuffer};
-use arrow_schema::Field;
+use arrow_data::ArrayData;
+use arrow_schema::{ArrowError, Field};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ impl Message {
             return Ok(array);
         }
         let view = self.view()?;
-        let invalid = |error: arrow_schema::ArrowError| DataError::Invalid(error.to_string());
+        let invalid = |error: ArrowError| DataError::Invalid(error.to_string());
         // SAFETY: both structs are those of the Arrow C Data Interface on either side; the view is moved, the
         // schema borrowed while the message lives.
         let data = unsafe {
@@ -41,12 +40,8 @@ impl Message {
                 &*std::ptr::from_ref(self.schema_struct()).cast::<FFI_ArrowSchema>(),
             )
         };
-        let data = data.map_err(invalid)?;
-        // The crates import an empty part of an array without values, but with the offset at which it begins.
-        Ok(match data.is_empty() {
-            true => new_empty_array(data.data_type()),
-            false => make_array(data),
-        })
+        let data = data.and_then(with_empty_parts).map_err(invalid)?;
+        Ok(make_array(data))
     }
 
     /// The type with its name, its metadata and whether values may be null.
@@ -75,7 +70,7 @@ impl Message {
             let (named, is) = (field.data_type(), array.data_type());
             return Err(MakeError::Invalid(format!("{is} in a field of {named}")));
         }
-        let invalid = |error: arrow_schema::ArrowError| MakeError::Invalid(error.to_string());
+        let invalid = |error: ArrowError| MakeError::Invalid(error.to_string());
         let schema = FFI_ArrowSchema::try_from(field).map_err(invalid)?;
         let (data, _) = to_ffi(&array.to_data()).map_err(invalid)?;
         // SAFETY: both structs are those of the Arrow C Data Interface on either side, valid as the crate made them,
@@ -140,6 +135,24 @@ pub(crate) fn export(array: &dyn arrow_array::Array) -> Result<(ArrowArray, Arro
     })
 }
 
+/// The crates import an empty part of an array without values, but with the offset at which it begins, which is beyond them:
+/// the same data, with empty parts as if they had been made so.
+fn with_empty_parts(data: ArrayData) -> Result<ArrayData, ArrowError> {
+    if data.is_empty() {
+        return Ok(ArrayData::new_empty(data.data_type()));
+    }
+    if !data.child_data().iter().any(has_empty_part) {
+        return Ok(data);
+    }
+    let parts = data.child_data().iter().cloned().map(with_empty_parts);
+    let parts = parts.collect::<Result<_, _>>()?;
+    data.into_builder().child_data(parts).build()
+}
+
+fn has_empty_part(data: &ArrayData) -> bool {
+    data.is_empty() || data.child_data().iter().any(has_empty_part)
+}
+
 /// A type in the words of [`crate::types`]; what the C interface cannot say becomes a name that no data have.
 pub(crate) fn type_text(data_type: &arrow_schema::DataType) -> String {
     let Ok(schema) = FFI_ArrowSchema::try_from(data_type) else {
@@ -155,8 +168,10 @@ mod tests {
     use super::type_text;
     use crate::message::Message;
     use crate::meta::Timestamp;
-    use arrow_array::{Array, StringArray};
+    use arrow_array::{Array, ListArray, StringArray};
+    use arrow_buffer::OffsetBuffer;
     use arrow_schema::{DataType, Field};
+    use std::sync::Arc;
 
     #[test]
     fn the_empty_rest_of_an_array_is_valid_data() {
@@ -165,6 +180,16 @@ mod tests {
         let message = Message::from_arrow(Timestamp::default(), &field, &rest, &[]);
         let array = message.expect("a message").array().expect("an array");
         assert_eq!((array.len(), array.data_type()), (0, &DataType::Utf8));
+        let whole = array.to_data().validate_full();
+        assert!(whole.is_ok(), "{whole:?}");
+        // Also within another: two empty lists of that.
+        let item = Arc::new(Field::new("item", DataType::Utf8, true));
+        let offsets = OffsetBuffer::new(vec![0, 0, 0].into());
+        let lists = ListArray::new(item, offsets, Arc::new(rest), None);
+        let field = Field::new("", lists.data_type().clone(), true);
+        let message = Message::from_arrow(Timestamp::default(), &field, &lists, &[]);
+        let array = message.expect("a message").array().expect("an array");
+        assert!(array.as_ref() == &lists as &dyn Array);
         let whole = array.to_data().validate_full();
         assert!(whole.is_ok(), "{whole:?}");
     }
