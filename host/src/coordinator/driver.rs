@@ -7,7 +7,7 @@
 
 use super::disk::{Disk, Outcome};
 use super::ears::{Ears, Incoming};
-use super::event::{Action, Event};
+use super::event::{Action, Event, Note};
 use super::news::News;
 use super::state::State;
 use crate::control::{
@@ -16,6 +16,7 @@ use crate::control::{
 };
 use crate::ids::MachineId;
 use crate::link::{Call, Change, Key, Link, LinkError, Member, OpenError};
+use crate::sys::memory::Passed;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -141,6 +142,7 @@ impl Coordinator {
             state,
             disk,
             news,
+            passed: Passed::default(),
             began: Instant::now(),
             next_call: 0,
             clients: HashMap::new(),
@@ -168,6 +170,7 @@ struct Driver<N> {
     state: State,
     disk: Option<Disk>,
     news: N,
+    passed: Passed,
     began: Instant,
     next_call: u64,
     /// Queries that wait for their answers.
@@ -313,6 +316,9 @@ impl<N: FnMut(News)> Driver<N> {
                     request,
                 } => self.send(send, machine, epoch, *request),
                 Action::Note(note) => {
+                    if let Note::Started(id) | Note::Ended(id) = &note {
+                        self.passed.count(self.state.nodes_of(*id));
+                    }
                     let name = note.dataflow().and_then(|id| self.state.name_of(id));
                     (self.news)(News::Note { note, name });
                 }

@@ -77,6 +77,15 @@ impl State {
         self.ledger.get(id)?.ended.name.clone()
     }
 
+    /// How many nodes it has or had.
+    pub(super) fn nodes_of(&self, id: DataflowId) -> usize {
+        match (self.live.get(&id), self.ledger.get(id)) {
+            (Some(dataflow), _) => dataflow.prepare.descriptor.nodes.len(),
+            (None, Some(record)) => record.ended.rows.len(),
+            (None, None) => 0,
+        }
+    }
+
     fn label(&self, id: DataflowId) -> String {
         let name = self.live.get(&id).and_then(|it| it.prepare.name.clone());
         name.unwrap_or_else(|| id.to_string())

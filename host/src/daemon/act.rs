@@ -18,6 +18,7 @@ use crate::control::{
 use crate::engine::Probe;
 use crate::ids::DataflowId;
 use crate::link::{Call, Key, LinkError, Served, Token, Watch};
+use crate::sys::memory::Passed;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -39,8 +40,7 @@ pub(super) struct Parts {
     /// The coordinator that it was told to be connected with.
     pub connected: Option<Epoch>,
     pub checked_id: bool,
-    /// Nodes that have ended since memory was given back to the system.
-    pub ended_nodes: usize,
+    pub passed: Passed,
     pub stopping: bool,
     pub tasks: JoinSet<()>,
 }
@@ -74,7 +74,7 @@ impl Parts {
             watch: None,
             connected: None,
             checked_id: false,
-            ended_nodes: 0,
+            passed: Passed::default(),
             stopping: false,
             tasks: JoinSet::new(),
         }
@@ -251,6 +251,7 @@ impl Daemon {
                 name: running.name.clone(),
                 nodes: running.nodes,
             });
+            self.parts.passed.count(running.nodes);
         }
     }
 

@@ -18,7 +18,6 @@ use crate::engine::Probe;
 use crate::ids::{DataflowId, MachineId};
 use crate::link::{Address, Call, Change, Link, LinkError, MeetError, Member, Sender, renewal};
 use crate::logs::LogHub;
-use crate::sys::memory;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,9 +28,6 @@ use tokio::sync::mpsc;
 pub(super) const MEMBERS: usize = 4_096;
 /// A coordinator that is waited for is looked for so long at a time.
 const LOOK: Duration = Duration::from_secs(1);
-/// After so many nodes have ended, what they have used is given back to the system: the allocator keeps about 50 kB of each
-/// thread's, and looking through it all takes a few milliseconds.
-const MANY: usize = 100;
 /// How long the network may take to close.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -281,11 +277,7 @@ impl Daemon {
                 failed: rows.iter().filter(|row| row.end.is_failure()).count(),
             });
         }
-        self.parts.ended_nodes += rows.len();
-        if self.parts.ended_nodes >= MANY {
-            self.parts.ended_nodes = 0;
-            give_back();
-        }
+        self.parts.passed.count(rows.len());
     }
 }
 
@@ -293,13 +285,6 @@ impl std::fmt::Debug for Daemon {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Daemon").field(&self.machine).finish()
     }
-}
-
-/// Gives back to the system what ended nodes have used, beside the loop.
-fn give_back() {
-    let thread = std::thread::Builder::new().name("dora-memory".into());
-    // Without a thread there is other trouble, and another dataflow ends later.
-    let _ = thread.spawn(memory::give_back);
 }
 
 fn event_of((member, there): (Member, bool)) -> Option<Event> {
