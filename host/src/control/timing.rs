@@ -40,6 +40,8 @@ pub struct Timing {
     /// Messages of a node that has ended elsewhere may still arrive for so long; then the inputs that read it are
     /// closed even if its end was not heard of on the data's own way.
     pub settle: Duration,
+    /// The same where the node waited for its readers: what was lost on the way is sent again.
+    pub settle_waited: Duration,
     /// Nodes of a machine that stays lost for so long are given up.
     pub give_up: Duration,
     /// A daemon that ends waits so long for the coordinator to have heard of it.
@@ -66,6 +68,7 @@ impl Default for Timing {
             lease: ms(60_000),
             peer: ms(3_000),
             settle: ms(1_000),
+            settle_waited: ms(8_000),
             give_up: ms(600_000),
             farewell: ms(2_000),
         }

@@ -8,7 +8,7 @@ use crate::control::{
     Begun, MissingPeer, NodeEnd, NodeRow, NodeState, NodeStatus, Order, Prepare, RemoteEdges,
     ShareEnd, ShareStatus, Stage, Timing,
 };
-use crate::descriptor::RestartPolicy;
+use crate::descriptor::{QueuePolicy, RestartPolicy};
 use crate::ids::{DataflowId, MachineId, NodeId, PortName};
 use crate::plugin::info::KindInfo;
 use std::collections::{BTreeMap, BTreeSet};
@@ -273,7 +273,11 @@ impl Share {
         self.status.version += 1;
         for node in new {
             self.status.ended_senders.insert(node.clone());
-            self.close_later(node, turn.now + turn.timing.settle);
+            let settle = match self.waits_for_us(&node) {
+                true => turn.timing.settle_waited,
+                false => turn.timing.settle,
+            };
+            self.close_later(node, turn.now + settle);
         }
     }
 
@@ -306,6 +310,12 @@ impl Share {
                 life,
             });
         }
+    }
+
+    /// Whether an input here makes this node wait.
+    fn waits_for_us(&self, sender: &NodeId) -> bool {
+        let mut inputs = self.edges.inputs.iter();
+        inputs.any(|input| input.sender == *sender && input.policy == QueuePolicy::Backpressure)
     }
 
     fn close_later(&mut self, sender: NodeId, at: Duration) {

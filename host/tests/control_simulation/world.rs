@@ -65,6 +65,7 @@ pub fn timing() -> Timing {
         recovery: ms(3_000),
         lease: ms(12_000),
         settle: ms(300),
+        settle_waited: ms(300),
         give_up: ms(15_000),
         ..Timing::default()
     }

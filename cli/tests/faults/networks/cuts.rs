@@ -75,20 +75,23 @@ fn data_between_two_machines_take_another_way_when_theirs_is_cut() {
     );
 }
 
-/// What a source on A sends that waits for its reader.
-const COUNT: u64 = 600;
+/// What sources on A send that wait for their readers, and how many of it these hold: the first goes on when the cut is over,
+/// the second ends meanwhile.
+const WAITING: [(&str, u64, u64); 2] = [("long", 600, 20), ("short", 100, 200)];
 
-/// Beside what is endless: a source on A that waits for a checker on B.
+/// Beside what is endless: those sources, and their checkers on B.
 fn waiting() -> String {
     let flow = fixtures::path("flow");
     let flow = flow.display();
-    endless()
-        + &format!(
-            "  - id: source\n    path: '{flow}'\n    kind: source\n    deploy: {{machine: A}}\n    config: {{count: {COUNT}, \
-             bytes: 4000}}\n    inputs: {{tick: dora/timer/millis/10}}\n    outputs: [out]\n  - id: checker\n    path: \
-             '{flow}'\n    kind: checker\n    deploy: {{machine: B}}\n    inputs: {{in: {{source: source/out, queue_size: \
-             20, queue_policy: backpressure}}}}\n"
+    let pair = |(name, count, queue): (&str, u64, u64)| {
+        format!(
+            "  - id: {name}\n    path: '{flow}'\n    kind: source\n    deploy: {{machine: A}}\n    config: {{count: {count}, \
+             bytes: 4000}}\n    inputs: {{tick: dora/timer/millis/10}}\n    outputs: [out]\n  - id: {name}-checker\n    path: \
+             '{flow}'\n    kind: checker\n    deploy: {{machine: B}}\n    inputs: {{in: {{source: {name}/out, queue_size: \
+             {queue}, queue_policy: backpressure}}}}\n"
         )
+    };
+    endless() + &WAITING.map(pair).concat()
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn with_backpressure_a_cut_between_two_machines_loses_nothing() {
     let Some(lab) = Lab::with_daemons() else {
         return;
     };
-    let checked = "with backpressure every message arrives, once and in order";
+    let checked = "with backpressure every message arrives, also the last before the end";
     let _row = fault("link cut, then healed", "between machines A and B", checked);
     let out = lab.start("out", &waiting(), "B");
     for open in [false, true] {
@@ -105,15 +108,22 @@ fn with_backpressure_a_cut_between_two_machines_loses_nothing() {
         let took = lab.flows("B") + lab.flows("B");
         println!("open {open}: after {took:?}");
     }
+    let checkers = WAITING.map(|(name, ..)| format!("{name}-checker"));
     wait_until("all has arrived", DEADLINE, || {
-        lab.states(&out)
-            .last()
-            .is_some_and(|state| state == "finished")
+        let nodes = lab.cluster.json(&["node", "list", "--json"]);
+        let nodes = nodes.as_array().expect("an array");
+        let is_over = |checker: &String| {
+            let mut states = nodes.iter().filter(|node| node["node"] == *checker);
+            states.any(|node| node["state"] == "finished")
+        };
+        checkers.iter().all(is_over)
     });
     lab.stop(&out);
     let logs = lab.cluster.dora(&["logs", &out]).success();
-    let line = format!("received {COUNT} missing 0");
-    assert!(logs.contains(&line), "{line}: {logs}");
+    for (name, count, _) in WAITING {
+        let line = format!("received {count} missing 0");
+        assert!(logs.contains(&line), "{name}: {line}: {logs}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::inputs::Inputs;
 use super::log_lines::LogLines;
 use super::outputs::Outputs;
 use super::{Context, FlowError, FlowNews, FlowOrder, FlowSpec, Teller, not_made};
-use crate::control::{Again, Epoch, NodeState, NodeStatus, RemoteEdges};
+use crate::control::{Again, Epoch, NodeEnd, NodeRow, NodeState, NodeStatus, RemoteEdges};
 use crate::daemon::event::Local;
 use crate::daemon::inbox::In;
 use crate::daemon::latest::Latest;
@@ -26,8 +26,11 @@ use tokio::task::JoinSet;
 const COMMANDS: usize = 16;
 /// News of missing readers that wait.
 const ROUNDS: usize = 4;
-/// How long the last messages may take to leave the machine.
+/// How long the last messages may take to leave the machine, and to arrive where their sender waits, when somebody wants
+/// the end.
 const SEND: Duration = Duration::from_secs(1);
+/// The same when the nodes have ended by themselves: longer than it takes to find another way.
+const SEND_ALL: Duration = Duration::from_secs(5);
 /// How long the last log lines may.
 const LINES: Duration = Duration::from_millis(1_500);
 
@@ -151,14 +154,17 @@ impl Live {
         }
         drop(self.feeds);
         self.inputs.end();
-        tokio::join!(self.outputs.end(SEND), self.lines.end(LINES));
+        let rows = report.nodes.iter();
+        let rows = rows.map(|node| node_row(node, &self.context.machine));
+        let rows: Vec<NodeRow> = rows.collect();
+        let send = match rows.iter().all(|row| row.end == NodeEnd::Finished) {
+            true => SEND_ALL,
+            false => SEND,
+        };
+        tokio::join!(self.outputs.end(send), self.lines.end(LINES));
         self.log.ended();
-        let rows = report
-            .nodes
-            .iter()
-            .map(|node| node_row(node, &self.context.machine));
         Local::Over {
-            rows: rows.collect(),
+            rows,
             took: report.took,
         }
     }

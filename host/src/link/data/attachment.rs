@@ -1,6 +1,6 @@
 //! What travels beside a message's data: its number, and its metadata.
 //!
-//! Form: one byte kind (0 message, 1 the end, 2 a message that never comes), the number as `u64` little-endian, then the message's metadata as
+//! Form: one byte kind (0 message, 1 the end, 2 a message that never comes, 3 none up to it comes any more), the number as `u64` little-endian, then the message's metadata as
 //! [`codec`](crate::codec) writes them.
 
 use super::sender::Sequence;
@@ -8,6 +8,7 @@ use super::sender::Sequence;
 const MESSAGE: u8 = 0;
 const END: u8 = 1;
 const LOST: u8 = 2;
+const GONE: u8 = 3;
 const HEADER: usize = 9;
 /// No sender comes so far; sums of what its numbers say was lost do not overflow.
 const MOST: Sequence = 1 << 48;
@@ -20,6 +21,8 @@ pub(super) enum Kind {
     End,
     /// The message of this number could not be sent, and never will be.
     Lost,
+    /// Nothing up to this number is sent any more.
+    Gone,
 }
 
 pub(super) fn encode(kind: Kind, number: Sequence, meta: &[u8]) -> Vec<u8> {
@@ -28,6 +31,7 @@ pub(super) fn encode(kind: Kind, number: Sequence, meta: &[u8]) -> Vec<u8> {
         Kind::Message => MESSAGE,
         Kind::End => END,
         Kind::Lost => LOST,
+        Kind::Gone => GONE,
     });
     out.extend_from_slice(&number.to_le_bytes());
     out.extend_from_slice(meta);
@@ -42,6 +46,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Kind, Sequence, &[u8])> {
         MESSAGE => Kind::Message,
         END => Kind::End,
         LOST => Kind::Lost,
+        GONE => Kind::Gone,
         _ => return None,
     };
     let number = Sequence::from_le_bytes(*number);
@@ -58,6 +63,7 @@ mod tests {
             (Kind::Message, 7, &b"meta"[..]),
             (Kind::End, MOST, b""),
             (Kind::Lost, 8, b""),
+            (Kind::Gone, 9, b""),
         ] {
             let bytes = encode(kind, number, meta);
             assert_eq!(decode(&bytes), Some((kind, number, meta)));
@@ -66,6 +72,6 @@ mod tests {
             }
         }
         assert_eq!(decode(&encode(Kind::Message, MOST + 1, b"")), None);
-        assert_eq!(decode(&[3, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert_eq!(decode(&[4, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 }

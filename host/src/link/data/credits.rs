@@ -1,12 +1,13 @@
 //! Credits: how far a sender may go before its readers have caught up, and how far they have come. Both ends' sums, without
 //! the network.
 //!
-//! A credit is a number: messages up to it may be sent. It only rises, so that credits may be lost, repeated and come
-//! out of order. Invariant: an input of queue size `n` never has more than `n` messages to hold, on the way or queued; a
-//! message that a reader has not passed is kept by its sender (see `lane`).
+//! A credit has two numbers: messages up to one may be sent, those up to the other have come. Both only rise, so that credits
+//! may be lost, repeated and come out of order. Invariant: an input of queue size `n` never has more than `n` messages to
+//! hold, on the way or queued; a message that a reader has not passed is kept by its sender (see `lane`).
 
 use super::sender::Sequence;
 use crate::ids::MachineId;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +15,12 @@ use std::time::{Duration, Instant};
 /// No limit.
 const UNLIMITED: Sequence = Sequence::MAX;
 
-/// A reader that misses a message asks for it so often: what it asked for needs time to come.
+/// A reader that misses a message asks for it after so long again, then after twice that: what it asked for needs time.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How often that is doubled, at most.
+const DOUBLED: u32 = 4;
+/// After so many bytes a sender hears that they have come, so that it keeps them no longer.
+const HEAVY: u64 = 4 << 20;
 /// A sender that asks and hears twice that nothing more has come sends it again.
 const ASKED: u8 = 2;
 
@@ -64,8 +69,12 @@ impl Credit {
     /// What both say, in whatever order they come.
     pub(super) fn join(&mut self, other: Self) {
         self.limit = self.limit.max(other.limit);
+        self.missing = match self.passed.cmp(&other.passed) {
+            Ordering::Less => other.missing,
+            Ordering::Equal => self.missing || other.missing,
+            Ordering::Greater => self.missing,
+        };
         self.passed = self.passed.max(other.passed);
-        self.missing |= other.missing;
     }
 }
 
@@ -100,7 +109,8 @@ impl Window {
         passed.min().unwrap_or(UNLIMITED)
     }
 
-    /// Takes a credit; from which message on it is to be sent again, up to the last, for this machine.
+    /// Takes a credit; from which message on it is to be sent again, up to the last, for this machine: also for one that is
+    /// not waited for any more, and goes on.
     pub fn grant(
         &mut self,
         machine: &MachineId,
@@ -108,7 +118,9 @@ impl Window {
         asked: bool,
         last: Sequence,
     ) -> Option<Sequence> {
-        let standing = self.0.get_mut(machine)?;
+        let Some(standing) = self.0.get_mut(machine) else {
+            return (credit.missing && credit.passed < last).then(|| credit.passed + 1);
+        };
         standing.limit = standing.limit.max(credit.limit);
         if credit.passed > standing.passed || credit.passed >= last {
             standing.unmoved = 0;
@@ -136,18 +148,12 @@ impl Window {
         self.0.clear();
     }
 
-    /// The machines that hold the sender up before this message.
-    pub fn behind(&self, next: Sequence) -> Vec<MachineId> {
-        self.machines(|standing| standing.limit < next)
-    }
-
-    /// The machines that have not passed this message.
-    pub fn unpassed(&self, last: Sequence) -> Vec<MachineId> {
-        self.machines(|standing| standing.limit > 0 && standing.passed < last)
-    }
-
-    fn machines(&self, of: impl Fn(&Standing) -> bool) -> Vec<MachineId> {
-        let found = self.0.iter().filter(|(_, standing)| of(standing));
+    /// The machines that hold the sender up before the next message, or have not passed the last.
+    pub fn behind(&self, next: Sequence, last: Sequence) -> Vec<MachineId> {
+        let behind = |standing: &Standing| {
+            standing.limit < next || (standing.limit > 0 && standing.passed < last)
+        };
+        let found = self.0.iter().filter(|(_, standing)| behind(standing));
         found.map(|(machine, _)| machine.clone()).collect()
     }
 }
@@ -169,10 +175,12 @@ struct State {
     missed: Sequence,
     /// The limit that the sender was last told.
     told: Sequence,
-    /// The last message that has come, with all before it.
+    /// The last message that has come, with all before it that will come.
     passed: Sequence,
-    /// When a message was last asked for, and which came before it.
-    again: Option<(Instant, Sequence)>,
+    /// Bytes that have come since the sender was last told.
+    untold: u64,
+    /// When the message behind which one was last asked for, and how often.
+    again: Option<(Instant, Sequence, u32)>,
 }
 
 struct Input {
@@ -202,6 +210,7 @@ impl Credits {
             missed: 0,
             told: 0,
             passed: 0,
+            untold: 0,
             again: None,
         };
         // What the sender learns when it looks for its readers.
@@ -251,11 +260,14 @@ impl Credits {
         self.change(|state| state.missed += messages);
     }
 
-    /// The messages up to this one have come, or will never come; the sender waits to hear that of the last.
-    pub(super) fn passed(&self, number: Sequence, last: bool) {
+    /// The messages up to this one have come, or will never come. The sender is told at once when it waits for that: of the
+    /// last one, and of large ones.
+    pub(super) fn passed(&self, number: Sequence, bytes: u64, last: bool) {
         let mut state = self.state();
         state.passed = number;
-        let credit = last.then(|| state.credit(false));
+        state.untold += bytes;
+        let tells = last || state.untold >= HEAVY;
+        let credit = tells.then(|| state.tell(false));
         drop(state);
         if let Some(credit) = credit {
             (self.0.notify)(credit);
@@ -266,21 +278,24 @@ impl Credits {
     pub(super) fn missing(&self, now: Instant) {
         let mut state = self.state();
         let passed = state.passed;
-        let waits = |(asked, after)| after == passed && now < asked + AGAIN;
-        if state.again.is_some_and(waits) {
-            return;
-        }
-        state.again = Some((now, passed));
-        let credit = state.credit(true);
+        let times = match state.again {
+            Some((asked, after, times)) if after == passed => {
+                if now < asked + AGAIN * 2_u32.pow(times) {
+                    return;
+                }
+                (times + 1).min(DOUBLED)
+            }
+            _ => 0,
+        };
+        state.again = Some((now, passed, times));
+        let credit = state.tell(true);
         drop(state);
         (self.0.notify)(credit);
     }
 
     /// The credit as it is, for a sender that asks.
     pub(super) fn asked(&self) -> Credit {
-        let mut state = self.state();
-        state.told = state.limit();
-        state.credit(false)
+        self.state().tell(false)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -291,8 +306,7 @@ impl Credits {
         if limit.saturating_sub(state.told) < state.step() {
             return;
         }
-        state.told = limit;
-        let credit = state.credit(false);
+        let credit = state.tell(false);
         drop(state);
         (self.0.notify)(credit);
     }
@@ -301,6 +315,13 @@ impl Credits {
 impl State {
     fn open(&self) -> impl Iterator<Item = &Input> {
         self.inputs.iter().filter(|input| !input.closed)
+    }
+
+    /// What the sender is told now.
+    fn tell(&mut self, missing: bool) -> Credit {
+        self.told = self.limit();
+        self.untold = 0;
+        self.credit(missing)
     }
 
     fn credit(&self, missing: bool) -> Credit {
@@ -384,7 +405,7 @@ mod tests {
         assert_eq!([grant("A", 5), grant("B", 3)], [0, 3]);
         // Late and from a stranger.
         assert_eq!([grant("B", 2), grant("C", 1)], [3, 3]);
-        assert_eq!(window.behind(4), [machine("B")]);
+        assert_eq!(window.behind(4, 0), [machine("B")]);
         window.forget(&machine("B"));
         assert_eq!(window.limit(), 5);
         window.forget(&machine("A"));
@@ -414,10 +435,15 @@ mod tests {
         assert_eq!(grant(passed(4, false), true), (None, 4));
         assert_eq!(grant(passed(5, false), true), (None, 5));
         assert_eq!(grant(passed(9, true), true), (None, 9));
-        assert_eq!(window.unpassed(9), []);
-        assert_eq!(window.unpassed(10), [machine.clone()]);
+        assert_eq!(window.behind(9, 9), []);
+        assert_eq!(window.behind(9, 10), [machine.clone()]);
         window.forget(&machine);
         assert_eq!(window.passed(), UNLIMITED);
+        // It may go on, and is served while there is something.
+        let again =
+            |window: &mut Window, missing| window.grant(&machine, passed(5, missing), true, 9);
+        assert_eq!(again(&mut window, true), Some(6));
+        assert_eq!(again(&mut window, false), None);
     }
 
     #[test]
@@ -426,24 +452,27 @@ mod tests {
         let heard = told.clone();
         let credits = Credits::new(&[8], move |credit| heard.lock().unwrap().push(credit));
         let begun = Instant::now();
-        credits.passed(3, false);
+        credits.passed(3, HEAVY - 1, false);
         let missing = |after, missing| Credit {
             limit: 8,
             passed: after,
             missing,
         };
-        for millis in [0, 99, 100] {
+        for millis in [0, 99, 100, 299, 300] {
             credits.missing(begun + Duration::from_millis(millis));
         }
-        credits.passed(4, false);
-        credits.missing(begun + Duration::from_millis(101));
-        credits.passed(5, true);
+        credits.passed(4, HEAVY - 1, false);
+        credits.missing(begun + Duration::from_millis(301));
+        credits.passed(5, HEAVY, false);
+        credits.passed(6, 1, true);
         credits.close();
         let expected = [
             missing(3, true),
             missing(3, true),
+            missing(3, true),
             missing(4, true),
             missing(5, false),
+            missing(6, false),
             Credit::UNLIMITED,
         ];
         assert_eq!(*told.lock().unwrap(), expected);

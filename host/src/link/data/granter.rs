@@ -73,8 +73,12 @@ impl Granter {
             drop(state);
             let put = session.put(key, credit.encode()).express(true);
             let put = put.priority(Priority::InteractiveHigh);
-            // A credit that does not arrive is asked for.
-            let _ = put.congestion_control(CongestionControl::Drop).wait();
+            // A credit that does not arrive is asked for, but nobody is left to be asked for the last.
+            let congestion = match credit == Credit::UNLIMITED {
+                true => CongestionControl::Block,
+                false => CongestionControl::Drop,
+            };
+            let _ = put.congestion_control(congestion).wait();
         }
     }
 }

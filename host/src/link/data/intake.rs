@@ -1,8 +1,8 @@
 //! What comes from a sender on another machine, put in order: numbers to messages, losses and the end. Without the network.
 //!
 //! Invariant: messages come in the order of their numbers, each once; a missing number is a loss that is counted when a
-//! later one comes, with credits only when it has been asked for in vain: what comes before it then is not taken, and is sent
-//! again with it. Whatever the bytes are, they cost no more than their decoding. Absent: where they come from, and queues.
+//! later one comes, with credits only when the sender says so: what comes before it then is not taken, and is sent again with
+//! it. Whatever the bytes are, they cost no more than their decoding. Absent: where they come from, and queues.
 
 use super::attachment::{self, Kind};
 use super::credits::Credits;
@@ -11,10 +11,7 @@ use crate::codec::DecodeError;
 use plugin_abi::message::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// A message that is missing is asked for so long.
-const PATIENCE: Duration = Duration::from_secs(2);
+use std::time::Instant;
 
 /// What a reader gets.
 #[derive(Debug)]
@@ -55,8 +52,6 @@ pub struct Intake {
 struct Place {
     /// The number that comes next; `None` when any may.
     expected: Option<Sequence>,
-    /// Since when that one has been asked for.
-    missing_since: Option<Instant>,
     ended: bool,
 }
 
@@ -100,17 +95,19 @@ impl Intake {
         let Some(mut missed) = place.ahead(number) else {
             return;
         };
-        if let Some(credits) = credits.filter(|_| missed > 0) {
-            let now = Instant::now();
-            if place.may_still_come(now) {
-                return credits.missing(now);
-            }
+        let is_missing = missed > 0 && kind != Kind::Gone;
+        if let Some(credits) = credits.filter(|_| is_missing) {
+            return credits.missing(Instant::now());
         }
         place.pass(number, kind);
         if let Some(credits) = credits {
-            credits.passed(number, kind == Kind::End);
+            let message = message.as_ref().and_then(|message| message.as_ref().ok());
+            let bytes = message
+                .and_then(Message::plain)
+                .map_or(0, |(_, bytes)| bytes.len());
+            credits.passed(number, bytes as u64, kind == Kind::End);
         }
-        missed += u64::from(kind == Kind::Lost);
+        missed += u64::from(matches!(kind, Kind::Lost | Kind::Gone));
         if missed > 0 {
             self.lost.fetch_add(missed, Ordering::Relaxed);
             handle(Arrived::Lost(missed));
@@ -139,7 +136,6 @@ impl Place {
     fn new(from_start: bool) -> Self {
         Self {
             expected: from_start.then_some(1),
-            missing_since: None,
             ended: false,
         }
     }
@@ -150,16 +146,10 @@ impl Place {
         number.checked_sub(expected).filter(|_| !self.ended)
     }
 
-    /// Whether those that are missing are still waited for.
-    fn may_still_come(&mut self, now: Instant) -> bool {
-        now < *self.missing_since.get_or_insert(now) + PATIENCE
-    }
-
     /// This one is taken.
     fn pass(&mut self, number: Sequence, kind: Kind) {
         self.ended = kind == Kind::End;
         self.expected = Some(number.saturating_add(1));
-        self.missing_since = None;
     }
 }
 
@@ -196,7 +186,7 @@ mod tests {
         let intake = Intake::new(true);
         let told = take(&intake, None, &messages(&[2, 3, 3, 7, 5, 8]));
         assert_eq!(told, "lost 1 2 3 lost 3 7 8 ");
-        let told = take(&intake, None, &[(9, Kind::Lost), (10, Kind::Message)]);
+        let told = take(&intake, None, &[(9, Kind::Gone), (10, Kind::Message)]);
         assert_eq!(told, "lost 1 10 ");
         let told = take(&intake, None, &[(12, Kind::End), (13, Kind::Message)]);
         assert_eq!(told, "lost 1 end");
@@ -230,15 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_in_vain_is_lost() {
-        let mut place = Place::new(true);
-        let begun = Instant::now();
-        assert_eq!(place.ahead(3), Some(2));
-        assert!(place.may_still_come(begun));
-        assert!(place.may_still_come(begun + PATIENCE / 2));
-        assert!(!place.may_still_come(begun + PATIENCE));
-        place.pass(3, Kind::Message);
-        assert_eq!([place.ahead(2), place.ahead(4)], [None, Some(0)]);
-        assert!(place.may_still_come(begun + PATIENCE));
+    fn what_its_sender_has_not_any_more_is_lost() {
+        let credits = Credits::new(&[100], |_| {});
+        let intake = Intake::new(true);
+        let come = |numbers: &[(Sequence, Kind)]| take(&intake, Some(&credits), numbers);
+        assert_eq!(come(&messages(&[1, 5])), "1 ");
+        assert_eq!(come(&[(3, Kind::Gone), (5, Kind::Message)]), "lost 2 ");
+        assert_eq!(come(&messages(&[4, 5])), "4 5 ");
+        assert_eq!(come(&[(5, Kind::Gone), (6, Kind::End)]), "end");
+        assert_eq!(credits.asked().passed, 6);
     }
 }

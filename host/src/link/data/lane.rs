@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// Most messages that are taken out at a time.
 const TURN: usize = 32;
 
-/// The end is waited for so long: a reader may be gone without a word.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often the time after which a silent reader is asked is doubled, at most.
+const DOUBLED: u32 = 4;
 
 /// What became of a message.
 #[derive(Debug)]
@@ -37,9 +37,16 @@ pub(super) enum Next {
     Message(Sequence, Message),
     /// One that was published before, once more.
     Again(Sequence, Message),
+    /// One that could not be published never comes.
+    Lost(Sequence),
+    /// Nothing up to this number is there any more, though somebody asks for it.
+    Gone(Sequence),
     /// The output has ended; the number that another message would have had.
     End(Sequence),
 }
+
+/// A message, or what stands for one that could not be published.
+type Kept = Option<Message>;
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -49,18 +56,20 @@ pub(super) struct Lane {
     next: Sequence,
     window: Option<Window>,
     /// Sent, but not passed by all who are waited for.
-    kept: VecDeque<(Sequence, Message)>,
+    kept: VecDeque<(Sequence, Kept)>,
     /// From which number on what is kept is to be sent again.
     again: Option<Sequence>,
+    /// Passed by all. To let go of one calls whoever made it.
+    spent: Vec<Kept>,
     /// Since when a message waits for a credit, or since the credit was last asked for.
     stalled: Option<Instant>,
     /// Since when nothing has been sent or passed, though something is kept, or since that was last asked for.
     unheard: Option<Instant>,
+    /// How often it was asked for meanwhile.
+    asked: u32,
     closing: bool,
     /// Whether the end was taken out too.
     over: bool,
-    /// Until when readers are given to pass the end.
-    until: Option<Instant>,
     /// Messages that were lost here.
     pub dropped: u64,
 }
@@ -75,11 +84,12 @@ impl Lane {
             window,
             kept: VecDeque::new(),
             again: None,
+            spent: Vec::new(),
             stalled: None,
             unheard: None,
+            asked: 0,
             closing: false,
             over: false,
-            until: None,
             dropped: 0,
         }
     }
@@ -139,7 +149,7 @@ impl Lane {
         if let Some((number, message)) = self.queue.pop_front() {
             let passed = self.window.as_ref().map(Window::passed);
             if passed.is_some_and(|passed| passed < number) {
-                self.kept.push_back((number, message.clone()));
+                self.kept.push_back((number, Some(message.clone())));
                 self.unheard = None;
             }
             return Some(Next::Message(number, message));
@@ -151,13 +161,23 @@ impl Lane {
 
     fn take_again(&mut self) -> Option<Next> {
         let from = self.again?;
-        let index = self.kept.partition_point(|(number, _)| *number < from);
-        if let Some((number, message)) = self.kept.get(index) {
-            self.again = Some(number + 1);
-            return Some(Next::Again(*number, message.clone()));
+        let kept = self.kept.front().map(|(number, _)| *number);
+        let queued = self.queue.front().map(|(number, _)| *number);
+        let first = kept.or(queued).unwrap_or(self.next);
+        if from < first {
+            self.again = Some(first);
+            return Some(Next::Gone(first - 1));
         }
-        self.again = None;
-        self.over.then_some(Next::End(self.next))
+        let index = self.kept.partition_point(|(number, _)| *number < from);
+        let Some((number, message)) = self.kept.get(index) else {
+            self.again = None;
+            return self.over.then_some(Next::End(self.next));
+        };
+        self.again = Some(number + 1);
+        Some(match message {
+            Some(message) => Next::Again(*number, message.clone()),
+            None => Next::Lost(*number),
+        })
     }
 
     /// The last number that was taken out; the end has one, too.
@@ -170,7 +190,15 @@ impl Lane {
 
     /// A message could not be sent and never will be.
     pub fn give_up(&mut self, number: Sequence) {
-        self.kept.retain(|(kept, _)| *kept != number);
+        let index = self.kept.partition_point(|(kept, _)| *kept < number);
+        if let Some((_, kept)) = self.kept.get_mut(index).filter(|(kept, _)| *kept == number) {
+            self.spent.push(kept.take());
+        }
+    }
+
+    /// What is to be dropped where nothing waits for it.
+    pub fn spent(&mut self) -> Vec<Kept> {
+        std::mem::take(&mut self.spent)
     }
 
     /// Whether a credit is missing.
@@ -222,14 +250,20 @@ impl Lane {
         self.let_go();
     }
 
+    /// Waits for nobody any more: there is no time left.
+    pub fn abandon(&mut self) {
+        self.window.iter_mut().for_each(Window::forget_all);
+        self.let_go();
+    }
+
     /// Keeps no longer what all have passed.
     fn let_go(&mut self) {
         let Some(window) = &self.window else {
             return;
         };
         let passed = window.passed();
-        while self.kept.front().is_some_and(|(kept, _)| *kept <= passed) {
-            self.kept.pop_front();
+        while let Some((_, message)) = self.kept.pop_front_if(|(kept, _)| *kept <= passed) {
+            self.spent.push(message);
             self.unheard = None;
         }
     }
@@ -239,29 +273,27 @@ impl Lane {
         if self.has_credit() {
             self.stalled = None;
         }
-        if self.over && now >= *self.until.get_or_insert(now + LAST_WORDS) {
-            self.window.iter_mut().for_each(Window::forget_all);
-            self.let_go();
-        }
-        if self.is_unpassed() {
-            self.unheard.get_or_insert(now);
-        } else {
+        if !self.is_unpassed() {
             self.unheard = None;
+        } else if self.unheard.is_none() {
+            (self.unheard, self.asked) = (Some(now), 0);
         }
-        let stalled = is_overdue(&mut self.stalled, now);
-        let unheard = is_overdue(&mut self.unheard, now);
+        let stalled = is_overdue(&mut self.stalled, now, ASK_AFTER);
+        let unheard = is_overdue(&mut self.unheard, now, ASK_AFTER * 2_u32.pow(self.asked));
+        if unheard {
+            self.asked = (self.asked + 1).min(DOUBLED);
+        }
         let window = self.window.as_ref().filter(|_| self.is_waiting())?;
-        Some(match (stalled, unheard) {
-            (true, _) => window.behind(self.next),
-            (false, true) => window.unpassed(self.last()),
-            (false, false) => Vec::new(),
+        Some(match stalled || unheard {
+            true => window.behind(self.next, self.last()),
+            false => Vec::new(),
         })
     }
 }
 
 /// Whether that is long ago; if so, it begins anew.
-fn is_overdue(since: &mut Option<Instant>, now: Instant) -> bool {
-    let overdue = since.is_some_and(|since| now.saturating_duration_since(since) >= ASK_AFTER);
+fn is_overdue(since: &mut Option<Instant>, now: Instant, after: Duration) -> bool {
+    let overdue = since.is_some_and(|since| now.saturating_duration_since(since) >= after);
     if overdue {
         *since = Some(now);
     }
@@ -290,6 +322,8 @@ mod tests {
                 Next::Again(number, message) => {
                     (number, format!("{} again", message.text().unwrap()))
                 }
+                Next::Lost(number) => (number, "lost".into()),
+                Next::Gone(number) => (number, "gone".into()),
                 Next::End(number) => (number, "end".into()),
             });
         }
@@ -370,7 +404,7 @@ mod tests {
         assert_eq!(numbers(&mut lane), texts(&[(4, "end")]));
         lane.grant(&machine, credit(2, false), false);
         // Nobody says any more: asked after a while, and believed when it says so twice.
-        for (after, asked) in [(0, 0), (199, 0), (1, 1), (200, 1)] {
+        for (after, asked) in [(0, 0), (199, 0), (1, 1), (399, 0), (1, 1)] {
             now += Duration::from_millis(after);
             assert_eq!(lane.overdue(now).unwrap().len(), asked, "{after}");
             if asked > 0 {
@@ -385,21 +419,37 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_never_passes_the_end_is_not_waited_for_long() {
-        let machine: MachineId = "A".parse().unwrap();
+    fn one_that_goes_on_though_nobody_waits_for_it_is_told_what_is_gone() {
+        let [a, b] = ["A", "B"].map(|name| name.parse::<MachineId>().unwrap());
         let now = Instant::now();
-        let mut lane = Lane::new(9, Some(Window::new([machine.clone()])));
-        let credit = Credit {
+        let mut lane = Lane::new(9, Some(Window::new([a.clone(), b.clone()])));
+        let credit = |passed, missing| Credit {
             limit: 9,
-            ..Credit::default()
+            passed,
+            missing,
         };
-        lane.grant(&machine, credit, true);
-        assert!(matches!(lane.push(message("a"), now), Pushed::In));
-        lane.close();
+        lane.grant(&a, credit(0, false), true);
+        lane.grant(&b, credit(0, false), true);
+        for text in ["a", "b", "c", "d"] {
+            assert!(matches!(lane.push(message(text), now), Pushed::In));
+        }
         numbers(&mut lane);
-        assert!(lane.overdue(now).is_some() && !lane.is_over());
-        assert_eq!(lane.overdue(now + LAST_WORDS), None);
+        lane.give_up(3);
+        lane.forget(&b);
+        lane.grant(&a, credit(2, false), false);
+        assert_eq!(lane.spent().len(), 3);
+        lane.grant(&b, credit(1, true), false);
+        assert_eq!(
+            numbers(&mut lane),
+            texts(&[(2, "gone"), (3, "lost"), (4, "d again")])
+        );
+        lane.close();
+        assert_eq!(numbers(&mut lane), texts(&[(5, "end")]));
+        assert!(!lane.is_over());
+        lane.abandon();
         assert!(lane.is_over() && lane.kept.is_empty());
+        lane.grant(&b, credit(2, true), false);
+        assert_eq!(numbers(&mut lane), texts(&[(4, "gone"), (5, "end")]));
     }
 
     /// A cable that loses a fifth of all messages, of what readers say and of their answers.
@@ -443,6 +493,8 @@ mod tests {
                         Next::Message(number, _) | Next::Again(number, _) => {
                             (number, Kind::Message)
                         }
+                        Next::Lost(number) => (number, Kind::Lost),
+                        Next::Gone(number) => (number, Kind::Gone),
                         Next::End(number) => (number, Kind::End),
                     })),
                     2 => {
@@ -466,8 +518,6 @@ mod tests {
                     }
                     4 => {
                         now += Duration::from_millis(20);
-                        // Without its last patience: nobody is gone here.
-                        lane.until = None;
                         let asked = lane.overdue(now).is_some_and(|asked| !asked.is_empty());
                         if asked && !lost {
                             lane.grant(&machine, credits.asked(), true);

@@ -108,7 +108,10 @@ impl Link {
                 thread: sender.thread.clone(),
             };
             let reader = machine.clone();
-            let on_sample = move |sample: Sample| ear.hear(&reader, sample.payload(), false);
+            let on_sample = move |sample: Sample| {
+                // Whoever says something else is of another version, and was told.
+                ear.hear(&reader, sample.payload(), false);
+            };
             let key = spec.key.credit(machine);
             let subscriber = session.declare_subscriber(key.as_str().to_owned());
             let declared = subscriber.callback(on_sample).wait();
@@ -246,8 +249,9 @@ fn ask(
     let (ear, reader) = (ear.clone(), machine.clone());
     let on_reply = move |reply: Reply| {
         if let Ok(sample) = reply.result() {
-            ear.hear(&reader, sample.payload(), true);
-            answered();
+            if ear.hear(&reader, sample.payload(), true) {
+                answered();
+            }
         }
     };
     let query = session.get(key.reader(machine).as_str().to_owned());
@@ -269,12 +273,15 @@ struct Ear {
 }
 
 impl Ear {
-    fn hear(&self, machine: &MachineId, credit: &ZBytes, asked: bool) {
+    /// Whether that was understood.
+    fn hear(&self, machine: &MachineId, credit: &ZBytes, asked: bool) -> bool {
+        let credit = Credit::decode(&credit.to_bytes());
         if let Some(queue) = self.queue.upgrade()
-            && let Some(credit) = Credit::decode(&credit.to_bytes())
+            && let Some(credit) = credit
         {
             queue.grant(machine, credit, asked, &self.thread);
         }
+        credit.is_some()
     }
 }
 

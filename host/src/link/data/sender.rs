@@ -43,14 +43,14 @@ pub(super) trait Wire: Send + Sync {
     fn has_room(&self, message: &Message, now: Instant) -> bool;
     /// The same as [`Wire::publish`] where there is room.
     fn publish_now(&self, number: Sequence, message: &Message) -> bool;
-    /// Says that no more messages come, or that this one never comes. May wait too.
+    /// Says what is no message: that no more come, or which never come. May wait too.
     fn say(&self, kind: Kind, number: Sequence);
     /// Asks a machine for its credit; the answer is a grant. Does not wait.
     fn ask(&self, machine: &MachineId);
 }
 
 /// Publishes the messages of its outputs on a thread of its own. The thread ends when this and all its outputs are
-/// dropped and what waited was published.
+/// dropped and what waited was published; whether readers have got it is not waited for then.
 #[derive(Debug)]
 pub struct Sender {
     pub(super) thread: Arc<Thread>,
@@ -79,6 +79,8 @@ struct State {
     /// Queues that are not over.
     open: usize,
     ended: bool,
+    /// Readers are not waited for any more.
+    abandoned: bool,
 }
 
 /// An output's queue.
@@ -129,8 +131,8 @@ impl Sender {
         })
     }
 
-    /// Waits until what waits was published and the thread has ended; all outputs must have been closed. `false` when
-    /// that took longer than the deadline; then it ends when it can.
+    /// Waits until what waits was published, readers that are waited for have it all, and the thread has ended; all outputs
+    /// must have been closed. `false` when that took longer than the deadline; then it ends when it can.
     pub async fn finish(mut self, deadline: Duration) -> bool {
         self.thread.end();
         tokio::time::timeout(deadline, &mut self.ended)
@@ -141,7 +143,8 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.thread.end();
+        self.thread
+            .change(|state| (state.ended, state.abandoned) = (true, true));
     }
 }
 
@@ -155,7 +158,7 @@ impl Thread {
         self.change(|state| state.ended = true);
     }
 
-    /// There is another queue, until its end was published.
+    /// There is another queue, until it is over.
     pub fn open(&self) {
         self.change(|state| state.open += 1);
     }
@@ -200,10 +203,15 @@ impl Thread {
                 return Some(queue);
             }
             if state.ended && state.open == 0 {
+                // They hold this thread's state.
+                let over = std::mem::take(&mut state.waiting);
+                drop(state);
+                drop(over);
                 return None;
             }
+            let open = state.open;
             state = self.look(state);
-            if !state.ready.is_empty() {
+            if !state.ready.is_empty() || state.open < open {
                 continue;
             }
             if !std::mem::replace(&mut looked_out, true) && lookout.is_worth(Instant::now()) {
@@ -238,14 +246,15 @@ impl Thread {
             return state;
         }
         let now = Instant::now();
-        if now < *state.look.get_or_insert(now + ASK_AFTER) {
+        let abandoned = state.abandoned;
+        if now < *state.look.get_or_insert(now + ASK_AFTER) && !abandoned {
             return state;
         }
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         let mut ended = 0;
         let waiting = waiting.into_iter().filter(|queue| {
-            let after = queue.ask(now);
+            let after = queue.ask(now, abandoned);
             ended += usize::from(after.ended);
             after.watch
         });
@@ -346,12 +355,18 @@ impl Queue {
                 let done = self.wire.publish(number, &message);
                 self.published(done);
                 if !done {
-                    self.state().lane.give_up(number);
+                    let mut state = self.state();
+                    state.lane.give_up(number);
+                    let spent = state.lane.spent();
+                    drop(state);
+                    drop(spent);
                     self.wire.say(Kind::Lost, number);
                 }
             }
             // What comes of it is seen as the first time.
             Next::Again(number, message) => drop(self.wire.publish(number, &message)),
+            Next::Lost(number) => self.wire.say(Kind::Lost, number),
+            Next::Gone(number) => self.wire.say(Kind::Gone, number),
             Next::End(number) => self.wire.say(Kind::End, number),
         }
     }
@@ -432,9 +447,10 @@ impl Queue {
     fn heard(self: &Arc<Self>, thread: &Thread, change: impl FnOnce(&mut Lane)) {
         let mut state = self.state();
         change(&mut state.lane);
-        let ended = state.has_ended();
+        let (ended, spent) = (state.has_ended(), state.lane.spent());
         self.schedule(state, thread);
         self.nudge();
+        drop(spent);
         if ended {
             thread.change(|state| state.open -= 1);
         }
@@ -456,8 +472,12 @@ impl Queue {
     }
 
     /// Asks those who are to be asked.
-    fn ask(&self, now: Instant) -> After {
+    fn ask(&self, now: Instant, abandoned: bool) -> After {
         let mut state = self.state();
+        if abandoned {
+            state.lane.abandon();
+        }
+        let spent = state.lane.spent();
         let overdue = state.lane.overdue(now);
         state.watched = overdue.is_some();
         let after = After {
@@ -466,6 +486,7 @@ impl Queue {
             ended: state.has_ended(),
         };
         self.tell_room(state);
+        drop(spent);
         for machine in overdue.iter().flatten() {
             self.wire.ask(machine);
         }
@@ -475,6 +496,7 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::credits::Window;
     use super::*;
     use plugin_abi::meta::Timestamp;
     use std::sync::atomic::AtomicUsize;
@@ -539,5 +561,35 @@ mod tests {
         assert_eq!(*notes.published.lock().unwrap(), expected);
         assert!(notes.at_once.load(Ordering::Relaxed) > 0);
         assert_eq!(queue.count().sent, 2 * EACH);
+    }
+
+    #[test]
+    fn a_reader_without_a_word_is_not_waited_for_at_the_end_and_nothing_is_held() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_time().build().unwrap();
+        let machine: MachineId = "A".parse().unwrap();
+        let notes = Arc::new(Notes::default());
+        let sender = Sender::new("test").unwrap();
+        let lane = Lane::new(4, Some(Window::new([machine.clone()])));
+        let queue = Arc::new(Queue::new(lane, Box::new(notes.clone())));
+        sender.thread.open();
+        let credit = Credit {
+            limit: 4,
+            ..Credit::default()
+        };
+        queue.grant(&machine, credit, true, &sender.thread);
+        let message = Message::from_text(Timestamp::default(), "x", &[]).unwrap();
+        assert!(matches!(queue.push(message, &sender.thread), Pushed::In));
+        queue.close(&sender.thread);
+        assert!(!runtime.block_on(sender.finish(Duration::from_millis(20))));
+        // The thread ends, and lets go of what it watched.
+        let held = Arc::downgrade(&queue);
+        drop(queue);
+        let until = Instant::now() + Duration::from_secs(10);
+        while held.strong_count() > 0 {
+            assert!(Instant::now() < until, "it is held");
+            std::thread::yield_now();
+        }
+        assert_eq!(*notes.published.lock().unwrap(), [1, 2]);
     }
 }
