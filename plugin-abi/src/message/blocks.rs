@@ -176,16 +176,22 @@ mod tests {
 
     const SMALL: Layout = Layout::new::<[u64; 30]>();
 
-    fn allocated(layout: Layout) -> usize {
+    /// One that is used, and may be freed by any thread.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    struct Used(NonNull<u8>);
+
+    // SAFETY: it belongs to whoever has it.
+    unsafe impl Send for Used {}
+
+    fn allocated(layout: Layout) -> Used {
         // SAFETY: not zero.
         let block = unsafe { allocate(layout) }.expect("memory");
         // SAFETY: at least a byte.
         unsafe { block.write(7) };
-        block.as_ptr().expose_provenance()
+        Used(block)
     }
 
-    fn freed(address: usize, layout: Layout) {
-        let block = NonNull::new(std::ptr::with_exposed_provenance_mut(address)).expect("a block");
+    fn freed(Used(block): Used, layout: Layout) {
         // SAFETY: from `allocated`, with the same layout.
         unsafe { free(block, layout) };
     }
