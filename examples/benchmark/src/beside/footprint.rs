@@ -46,7 +46,7 @@ pub fn measure(sides: &Sides, side: Side) -> eyre::Result<Footprint> {
         };
         write!(
             descriptor,
-            "  - id: n{node}\n{what}    inputs: {{tick: dora/timer/secs/3600}}\n"
+            "  - id: n{node}\n{what}    deploy: {{machine: A}}\n    inputs: {{tick: dora/timer/secs/3600}}\n"
         )?;
     }
     let began = Instant::now();
