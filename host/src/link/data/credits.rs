@@ -436,7 +436,7 @@ mod tests {
         assert_eq!(grant(passed(5, false), true), (None, 5));
         assert_eq!(grant(passed(9, true), true), (None, 9));
         assert_eq!(window.behind(9, 9), []);
-        assert_eq!(window.behind(9, 10), [machine.clone()]);
+        assert_eq!(window.behind(9, 10), std::slice::from_ref(&machine));
         window.forget(&machine);
         assert_eq!(window.passed(), UNLIMITED);
         // It may go on, and is served while there is something.

@@ -248,10 +248,10 @@ fn ask(
     };
     let (ear, reader) = (ear.clone(), machine.clone());
     let on_reply = move |reply: Reply| {
-        if let Ok(sample) = reply.result() {
-            if ear.hear(&reader, sample.payload(), true) {
-                answered();
-            }
+        if let Ok(sample) = reply.result()
+            && ear.hear(&reader, sample.payload(), true)
+        {
+            answered();
         }
     };
     let query = session.get(key.reader(machine).as_str().to_owned());
