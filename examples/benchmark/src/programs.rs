@@ -212,7 +212,9 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let all = self.processes();
-        // Who is told to end, and has the time for it, leaves no shared memory behind.
+        // Who is told to end, and has the time for it, leaves no shared memory behind. Dora's own coordinator does not end while
+        // something runs; whether something does is not known here.
+        let _ = run(&mut self.command(&["stop", "--all"]), DEADLINE / 2);
         let told = run(&mut self.command(&["down"]), DEADLINE / 2);
         if !told.status.is_some_and(|status| status.success()) {
             eprintln!("{told}");
