@@ -236,9 +236,7 @@ impl Thread {
             state.idle = false;
         }
     }
-}
 
-impl Thread {
     /// Lets those that wait for their readers ask them, every now and then.
     fn look<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.waiting.is_empty() {
