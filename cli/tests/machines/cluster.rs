@@ -229,6 +229,14 @@ impl Cluster {
         assert_eq!(self.daemon(machine).line("Connected", DEADLINE), line);
     }
 
+    /// Waits until the coordinator has so many daemons again; its status.
+    pub fn all_connected(&self, daemons: usize) -> Value {
+        self.until(&["status", "--json"], |status| {
+            let all = status["daemons"].as_array().expect("an array").iter();
+            all.filter(|it| it["state"] == "connected").count() == daemons
+        })
+    }
+
     /// The daemon of a machine.
     pub fn daemon(&self, machine: &str) -> &Background {
         self.daemons.get(machine).expect("a daemon")

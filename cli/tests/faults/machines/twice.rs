@@ -45,14 +45,7 @@ fn two_coordinators_of_one_host_share_nothing() {
     // Its daemons look for it at its own place and nowhere else.
     only_its_own(second, &cameras[1]);
     first.start_coordinator(&[]);
-    first.until(&["status", "--json"], |status| {
-        let daemons = status["daemons"].as_array().expect("an array");
-        daemons
-            .iter()
-            .filter(|it| it["state"] == "connected")
-            .count()
-            == 2
-    });
+    first.all_connected(2);
     only_its_own(first, &cameras[0]);
     only_its_own(second, &cameras[1]);
     second.dora(&["stop", "camera"]).success();

@@ -124,14 +124,7 @@ fn a_coordinator_without_descriptors_goes_on_and_recovers() {
     assert!(list.stderr.contains("error: "), "{list}");
     limit(process, 4_096);
     drop(open);
-    let status = cluster.until(&["status", "--json"], |status| {
-        let daemons = status["daemons"].as_array().expect("an array");
-        daemons
-            .iter()
-            .filter(|it| it["state"] == "connected")
-            .count()
-            == 2
-    });
+    let status = cluster.all_connected(2);
     assert!(
         status["daemons"][0]["pid"] == cluster.daemon("A").id(),
         "{status:#}"

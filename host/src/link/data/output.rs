@@ -93,23 +93,17 @@ impl Link {
                 room: self.room().clone(),
                 link: self.clone(),
                 key: spec.key.clone(),
-                ear: Ear {
-                    queue: queue.clone(),
-                    thread: sender.thread.clone(),
-                },
+                ear: Ear::of(queue.clone(), &sender.thread),
                 failed: spec.failed,
             };
             Queue::new(Lane::new(spec.capacity, window), Box::new(wire))
         });
         let mut credits = Vec::new();
         for (machine, _) in spec.readers.iter().filter(|(_, waits)| **waits) {
-            let ear = Ear {
-                queue: Arc::downgrade(&queue),
-                thread: sender.thread.clone(),
-            };
+            let ear = Ear::of(Arc::downgrade(&queue), &sender.thread);
             let reader = machine.clone();
             let on_sample = move |sample: Sample| {
-                // Whoever says something else is of another version, and was told.
+                // What is no credit says nothing; who has none asks.
                 ear.hear(&reader, sample.payload(), false);
             };
             let key = spec.key.credit(machine);
@@ -206,10 +200,7 @@ impl Output {
     async fn look(&self, machines: &[MachineId], deadline: Duration) {
         let (sender, mut answers) = mpsc::channel(machines.len().max(1));
         let (link, key) = (self.link.clone(), self.key.clone());
-        let ear = Ear {
-            queue: Arc::downgrade(&self.queue),
-            thread: self.thread.clone(),
-        };
+        let ear = Ear::of(Arc::downgrade(&self.queue), &self.thread);
         let machines = machines.to_vec();
         apart(move || {
             for machine in machines {
@@ -273,6 +264,11 @@ struct Ear {
 }
 
 impl Ear {
+    fn of(queue: Weak<Queue>, thread: &Arc<Thread>) -> Self {
+        let thread = thread.clone();
+        Self { queue, thread }
+    }
+
     /// Whether that was understood.
     fn hear(&self, machine: &MachineId, credit: &ZBytes, asked: bool) -> bool {
         let credit = Credit::decode(&credit.to_bytes());
