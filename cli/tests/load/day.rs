@@ -68,8 +68,8 @@ fn robot(millis: u64) -> String {
         node(
             "talks",
             "inspect",
-            "max_log_size: 20KB\n    max_rotated_files: 3\n    inputs: {in: {source: sensor/out, queue_size: 200}}\n    \
-             outputs: [out]",
+            "max_log_size: 20KB\n    max_rotated_files: 3\n    inputs: {in: {source: sensor/out, queue_size: 200, \
+             queue_policy: backpressure}}\n    outputs: [out]",
         ),
         node(
             "fails",
@@ -177,7 +177,14 @@ fn a_day_of_a_robot_leaves_nothing() {
         first.and(SLACK),
     );
     cluster.dora(&["stop", "robot"]).success();
-    let ended = cluster.until_status(&uuid, "stopped");
+    let list = cluster.until(&["list", "--json"], |list| {
+        find(list, &uuid).is_some_and(|robot| !robot["ended"].is_null())
+    });
+    let ended = find(&list, &uuid).expect("it was there").clone();
+    // The others may have failed just then.
+    for node in ["sensor", "filter", "control", "talks"] {
+        assert_eq!(row(&ended, node)["ended"], "stopped", "{ended:#}");
+    }
     let count = |node: &str, what: &str| row(&ended, node)[what].as_u64().expect("a number");
     let restarts = count("fails", "restarts") + count("crashes", "restarts");
     println!(
@@ -188,9 +195,9 @@ fn a_day_of_a_robot_leaves_nothing() {
     );
     assert_eq!(count("control", "dropped"), 0, "{ended:#}");
     assert_eq!(count("talks", "dropped"), 0, "{ended:#}");
-    // What is on its way when it is stopped does not arrive.
+    // What is on its way when it is stopped does not arrive: what waits in two queues and what one process was given.
     let missed = count("sensor", "sent") - count("control", "received");
-    assert!(missed <= 200, "{missed} are missing: {ended:#}");
+    assert!(missed <= 450, "{missed} are missing: {ended:#}");
     assert!(restarts > 0, "{ended:#}");
     rotated(&cluster, &uuid);
     // What ended was taken off the list of what runs, however often.

@@ -333,6 +333,7 @@ pub fn example() -> String {
             &format!("{input}: {{source: {source}, queue_size: 200}}\n"),
         )
     };
+    let text = long(text, "tick", "dora/timer/millis/10");
     let text = long(text, "random", "rust-node/random");
     long(text, "message", "rust-status-node/status")
 }

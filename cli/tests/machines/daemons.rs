@@ -68,6 +68,7 @@ fn a_second_daemon_on_a_host_takes_another_local_port() {
         cluster.start_daemon(machine, &["--local-listen-port", "53291"]);
         cluster.connected(machine);
     }
+    cluster.daemon("B").complains("Port 53291", DEADLINE);
     let second = cluster.daemon("B").stderr();
     let lines = port_lines(&second);
     assert_eq!(lines.len(), 1, "{second}");
@@ -92,11 +93,12 @@ fn in_normal_use_it_says_that_it_is_connected_and_no_more() {
             (1, String::new())
         );
     }
-    let said = cluster.coordinator().stderr();
-    assert!(
-        !said.contains("WARN") && said.lines().count() == 2,
-        "{said}"
-    );
+    let mut said = String::new();
+    wait_until("the coordinator has said of both", DEADLINE, || {
+        said = cluster.coordinator().stderr();
+        said.matches('\n').count() == 2
+    });
+    assert!(!said.contains("WARN"), "{said}");
 }
 
 #[cfg(unix)]

@@ -8,7 +8,7 @@ use host_testing::fixtures;
 fn with_checker(text: &str) -> String {
     format!(
         "{text}\n  - id: checker\n    deploy: {{machine: A}}\n    path: '{}'\n    kind: checker\n    inputs: {{in: \
-         rust-node/random}}\n    outputs: [total]\n",
+         {{source: rust-node/random, queue_size: 200}}}}\n    outputs: [total]\n",
         fixtures::path("flow").display()
     )
 }

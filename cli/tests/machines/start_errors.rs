@@ -220,11 +220,9 @@ fn without_daemons_nothing_is_started() {
 #[test]
 fn paths_are_looked_for_where_the_node_runs_and_every_place_is_named() {
     let cluster = Cluster::new(&["A", "B"]);
-    let text = example().replace(
-        &format!("'{}'", plugins::plugin("sink").display()),
-        "nodes/sink",
-    );
-    let file = cluster.write("robot/dataflow.yml", &text);
+    let sink = format!("'{}'", plugins::plugin("sink").display());
+    let text = |text: String| text.replace(&sink, "nodes/sink");
+    let file = cluster.write("robot/dataflow.yml", text(example()));
     let folder = file.parent().expect("a folder").to_owned();
     let library = plugins::plugin("sink");
     let name = library.file_name().expect("a file");
@@ -236,6 +234,7 @@ fn paths_are_looked_for_where_the_node_runs_and_every_place_is_named() {
     assert!(run.stdout.contains("sink received message"), "{run}");
     run.success();
     // Where it is not there, as on another computer: in the daemon's own folder. The descriptor is the coordinator's.
+    cluster.write("robot/dataflow.yml", text(endless()));
     let uuid = cluster.start("robot/dataflow.yml", &["--name", "robot"]);
     std::fs::rename(&folder, cluster.here().join("gone")).expect("renamed");
     let run = cluster.dora(&["restart", &uuid]);

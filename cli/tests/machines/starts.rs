@@ -48,7 +48,7 @@ fn attached_it_shows_the_lines_of_all_machines_and_the_summary() {
     let flow = fixtures::path("flow").display().to_string();
     let checker = format!(
         "\n  - id: checker\n    deploy: {{machine: A}}\n    path: '{flow}'\n    kind: checker\n    inputs: {{in: \
-         rust-node/random}}\n    outputs: [total]\n"
+         {{source: rust-node/random, queue_size: 200}}}}\n    outputs: [total]\n"
     );
     cluster.write("dataflow.yml", example() + &checker);
     let run = cluster.dora(&["start", "--attach", "--name", "arm", "dataflow.yml"]);

@@ -69,7 +69,7 @@ fn a_node_that_does_not_stop_is_ended_by_force() {
         let mut dataflow = Dataflow::new(place, "stubborn", &[("until", "/nowhere/at/all")]);
         (dataflow.source, dataflow.tick) = ("count: 1000000", 20);
         dataflow.input = "queue_size: 1";
-        dataflow.args = &["--grace", "300ms"];
+        dataflow.args = &["--grace", "2s"];
         let running = dataflow.start();
         running.says("subject", "blocks");
         running.stop();

@@ -161,6 +161,7 @@ mod linux {
         use std::io::Read;
         use std::os::fd::AsRawFd;
         use std::process::{Command, Stdio};
+        use std::sync::{Mutex, MutexGuard, PoisonError};
 
         #[test]
         fn only_memory_of_nodes_counts() {
@@ -177,8 +178,18 @@ mod linux {
             }
         }
 
+        /// What one test has just made another would sweep.
+        static FOLDER_IS_OURS: Mutex<()> = Mutex::new(());
+
+        fn alone() -> MutexGuard<'static, ()> {
+            FOLDER_IS_OURS
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        }
+
         #[test]
         fn what_no_session_holds_is_swept() {
+            let _alone = alone();
             // Numbers that no session takes: theirs have half as many bits.
             let number = u64::MAX - u64::from(std::process::id()) * 2;
             let [dead, held] = [number, number - 1].map(|it| format!("{FOLDER}/{it}{OF_SESSIONS}"));
@@ -193,14 +204,15 @@ mod linux {
             fs::write(&dead, b"x").expect("written");
             sweep_sessions();
             assert!(!Path::new(&dead).exists());
-            drop(lock);
             for left in [held, other] {
                 fs::remove_file(&left).expect("it was left");
             }
+            drop(lock);
         }
 
         #[test]
         fn what_this_process_has_last_goes_and_what_others_have_stays() {
+            let _alone = alone();
             let number = u64::MAX - u64::from(std::process::id()) * 2;
             let names = [number - 10, number - 11].map(|it| format!("{FOLDER}/{it}{OF_SESSIONS}"));
             // As a session does it.
@@ -243,6 +255,7 @@ mod linux {
 
         #[test]
         fn what_dead_processes_have_made_is_swept() {
+            let _alone = alone();
             let Ok(mut child) = Command::new("true").spawn() else {
                 return;
             };

@@ -42,8 +42,9 @@ fn a_daemon_is_ready_at_once() {
             took.push(began.elapsed());
         }
         took.sort();
-        // Of several, because this machine may have other things to do.
-        assert!(took[0] < Duration::from_millis(200), "{took:?}");
+        println!("{took:?}");
+        // Of several, and with room, because this machine may have other things to do.
+        assert!(took[0] < Duration::from_secs(2), "{took:?}");
         site.close().await;
     });
 }

@@ -31,7 +31,9 @@ fn what_nodes_say_can_be_followed_and_read_back() {
         };
         let logs = site.client.logs(&located, &wanted).await.unwrap();
         let mut stream = logs.stream.unwrap();
-        let mut said: Vec<String> = Vec::new();
+        // What was said before comes first.
+        let before = logs.history.into_iter();
+        let mut said: Vec<String> = before.map(|record| record.message).collect();
         while let Some(event) = tokio::time::timeout(LONG, stream.next()).await.unwrap() {
             match event {
                 LogEvent::Line(record) => {
@@ -69,13 +71,13 @@ fn a_node_reads_the_log_lines_of_another_machine() {
 nodes:
   - id: source
     kind: source
-    config: {count: 40}
+    config: {count: 1000000}
     inputs: {tick: dora/timer/millis/10}
     outputs: [out]
     deploy: {machine: A}
   - id: brief
     kind: checker
-    config: {expect: 10}
+    config: {expect: 300}
     inputs: {in: {source: source/out, queue_size: 100}}
     deploy: {machine: A}
   - id: reader
@@ -102,7 +104,7 @@ nodes:
         };
         let text = message.text().unwrap();
         assert!(text.contains("\"node_id\":\"brief\""), "{text}");
-        assert!(text.contains("received 10 missing 0"), "{text}");
+        assert!(text.contains("received 300 missing 0"), "{text}");
         drop(tap);
         site.stop(dataflow).await;
         site.close().await;

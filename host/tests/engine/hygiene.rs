@@ -1,6 +1,6 @@
 //! What a run leaves behind: no thread, no message, no memory. These tests look at the whole process, alone.
 
-use crate::harness::{DEADLINE, Ended, alone, descriptor, launch, plan};
+use crate::harness::{DEADLINE, Ended, alone, descriptor, launch, launch_with, plan};
 use std::time::Instant;
 
 /// Nodes that run on threads of every kind, fail and are made again.
@@ -43,17 +43,19 @@ fn every_message_is_freed() {
     let _alone = alone();
     let descriptor = descriptor(FLOW);
     let plan = plan(&descriptor);
-    let live = launch(descriptor, &plan);
-    let outputs = ["source", "thread", "bad", "inline"];
-    let taps = outputs.map(|node| live.probe.tap(node, "out", 1_000).expect("an output"));
+    let mut taps = None;
+    let live = launch_with(descriptor, &plan, |dataflow| {
+        let probe = dataflow.probe();
+        let outputs = ["source", "thread", "bad", "inline"];
+        taps = Some(outputs.map(|node| probe.tap(node, "out", 1_000).expect("an output")));
+    });
     let ended = live.end();
     drop(ended);
     let mut messages = Vec::new();
-    for tap in taps {
+    for tap in taps.expect("they were made") {
         assert_eq!(tap.dropped(), 0);
         messages.extend(tap.messages.iter());
     }
-    // Taps come when nodes may have sent already; what they saw is enough to find a leak.
     assert!(messages.len() > 100, "{}", messages.len());
     messages.sort_by_key(plugin_abi::message::Message::as_ptr);
     for same in messages.chunk_by(|a, b| a.as_ptr() == b.as_ptr()) {

@@ -266,7 +266,14 @@ fn an_executable_of_another_version_is_refused_with_both_versions() {
     }
     let folder = host_testing::fresh_dir();
     let program = folder.path().join("old-node.exe");
-    std::fs::write(&program, bytes).expect("a fresh folder can be written");
+    // A file cannot be run while somebody has it open for writing, as have, for a moment, the processes that this one
+    // starts meanwhile: another one makes it.
+    let made = folder.path().join("bytes");
+    std::fs::write(&made, bytes).expect("a fresh folder can be written");
+    let copied = std::process::Command::new("cp")
+        .args([&made, &program])
+        .status();
+    assert!(copied.expect("it runs").success());
     let permissions = std::fs::metadata(fixtures::executable("flow-node")).expect("a file");
     std::fs::set_permissions(&program, permissions.permissions()).expect("our own file");
     let ending = with_program(program);

@@ -135,10 +135,10 @@ fn a_thread_that_outlives_its_instance_sends_no_more_and_ends_no_other() {
         nodes:
           - id: source
             kind: own-thread
-            config: {count: 400, micros: 500, fails: true, outlives: true, then: fail}
+            config: {count: 2000, micros: 500, fails: true, outlives: true, then: fail}
             restart_policy: on-failure
             max_restarts: 1
-            inputs: {trigger: {source: dora/timer/millis/20}}
+            inputs: {trigger: {source: dora/timer/millis/200}}
           - id: checker
             kind: checker
             inputs: {in: {source: source/out, queue_size: 1000}}

@@ -66,7 +66,8 @@ fn whoever_does_not_stop_within_the_grace_period_is_named() {
     let file = folder.path().join("go on");
     let live = start(&stubborn(&file));
     live.log.wait_for("stubborn", "blocks", 1);
-    live.stop(Duration::from_millis(100));
+    // Enough for those that are willing, on a busy machine too.
+    live.stop(Duration::from_secs(2));
     let ended = live.end();
     assert_eq!(
         ended.endings(),

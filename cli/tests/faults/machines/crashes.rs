@@ -19,11 +19,11 @@ fn node(id: &str, kind: &str, machine: &str, rest: &str) -> String {
 
 const TICK: &str = "inputs: {tick: dora/timer/millis/20}";
 
-/// A source and a node that crashes at the third message, and more.
+/// A source and a node that crashes at the tenth message, when it is known that all has started, and more.
 fn flow(how: &str, keys: &str, more: &str) -> String {
     let source = format!("config: {{count: 1000000}}\n    outputs: [out]\n    {TICK}");
     let failing = format!(
-        "config: {{how: {how}, at: 3, times: 1}}\n    inputs: {{in: source/out}}\n    outputs: [out]\n{keys}"
+        "config: {{how: {how}, at: 10, times: 1}}\n    inputs: {{in: source/out}}\n    outputs: [out]\n{keys}"
     );
     format!(
         "nodes:\n{}{}{more}",

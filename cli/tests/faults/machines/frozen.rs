@@ -1,9 +1,10 @@
 //! A daemon or the coordinator is frozen: every command comes back with an error or the truth, and nothing is lost when it
 //! goes on.
 
-use super::{flows, reach, soon, until_nodes};
+use super::{SOON, flows, reach, soon, until_nodes};
 use crate::cluster::{Cluster, DEADLINE, assert_fails, endless};
 use host_testing::fault;
+use std::time::Instant;
 
 const RUNNING: [&str; 3] = [
     "rust-node@A: running",
@@ -30,11 +31,14 @@ fn with_a_frozen_daemon_commands_come_back_and_it_goes_on_where_it_was() {
     let (cluster, camera) = running();
     let echo = ["topic", "echo", "rust-status-node/status", "--count", "1"];
     cluster.daemon("B").signal_child("STOP");
-    // Before anybody has noticed.
+    // Before anybody has noticed; each takes until somebody has.
+    let began = Instant::now();
+    let start = cluster.background(&["start", "--detach", "endless.yml"]);
     let logs = soon(&cluster, &["logs", "camera"]);
     assert!(logs.stderr.contains("machine `B`"), "{logs}");
-    let start = soon(&cluster, &["start", "--detach", "endless.yml"]);
+    let start = start.end(DEADLINE);
     assert_fails(&start, &["machine `B` was lost during the start"]);
+    assert!(began.elapsed() < SOON, "{:?}: {start}", began.elapsed());
     let list = cluster.until(&["list", "--json"], |list| {
         reach(list, &camera, "B") == "lost"
     });

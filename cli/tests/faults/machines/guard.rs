@@ -209,9 +209,10 @@ const LONG: Duration = Duration::from_secs(60);
 /// The pauses that a guard has told of, such as `200ms`.
 fn told_pauses(guard: &Background) -> Vec<String> {
     let said = guard.stderr();
-    let lines = said.lines().filter_map(|line| {
+    // The last one may not be whole.
+    let lines = said.split_inclusive('\n').filter_map(|line| {
         let (_, pause) = line.split_once("another worker starts in ")?;
-        Some(pause.to_owned())
+        Some(pause.strip_suffix('\n')?.to_owned())
     });
     lines.collect()
 }

@@ -22,7 +22,7 @@ fn killed_during_the_check_the_start_names_the_machine() {
     // So that the check takes until it is killed.
     cluster.daemon("B").signal_child("STOP");
     let start = cluster.background(&["start", "--detach", "endless.yml"]);
-    start.complains("waiting for machine B to check its nodes", DEADLINE);
+    cluster.coordinator().complains(": starting", DEADLINE);
     cluster.take_daemon("B").kill();
     assert_fails(
         &start.end(DEADLINE),

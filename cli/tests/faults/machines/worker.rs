@@ -49,7 +49,10 @@ fn a_crash_of_the_worker_is_told_and_another_one_starts() {
             checked,
         );
         let settings = [("how", how), ("at", "3")];
-        let text = Dataflow::new(Place::Daemon, "failing", &settings).text("");
+        let mut dataflow = Dataflow::new(Place::Daemon, "failing", &settings);
+        // It has started, and that is known, before the crash.
+        dataflow.tick = 100;
+        let text = dataflow.text("");
         cluster.write("crash.yml", on("A", &text));
         let crash = cluster.start("crash.yml", &[]);
         let told = format!("error: node `subject` crashed the daemon of machine `A`: {died}");

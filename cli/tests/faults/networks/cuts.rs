@@ -137,7 +137,10 @@ fn a_machine_that_is_cut_off_is_lost_and_its_data_resume_when_it_is_back() {
         "machine B of two",
         checked,
     );
-    let out = lab.start("out", &endless(), "B");
+    // One that may be started again is not given up after a time, so that it does not matter how long all this takes.
+    let id = "id: rust-status-node\n";
+    let text = endless().replace(id, &format!("{id}    restart_policy: on-failure\n"));
+    let out = lab.start("out", &text, "B");
     lab.network.of_machine("b", false);
     let took = lab.until_reach(&out, "B", "lost");
     println!("noticed after {took:?}");

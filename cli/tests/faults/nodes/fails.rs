@@ -31,8 +31,11 @@ fn alone(places: &[Place], failure: &Failure) {
             _ => "the reason is told, the node goes on; all messages arrive",
         };
         let _row = fault(failure.fault, place, checked);
-        let ended = Dataflow::new(place, failure.kind, failure.settings).run();
-        let ended = ended
+        let mut dataflow = Dataflow::new(place, failure.kind, failure.settings);
+        // Long enough for threads of its own to send something.
+        dataflow.tick = 20;
+        let ended = dataflow
+            .run()
             .exits(i32::from(failure.ended == "failed"))
             .row("subject", failure.ended)
             .row("checker", "finished");

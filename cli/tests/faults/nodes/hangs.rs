@@ -26,7 +26,7 @@ fn a_node_that_hangs_is_ended_and_named_and_the_others_go_on() {
         let _row = fault("a callback blocks for ever", place, checked);
         let settings = [("until", "/nowhere/at/all")];
         let mut dataflow = stubborn(place, &settings, "    health_check_timeout: 0.6\n");
-        (dataflow.source, dataflow.tick) = ("count: 30", 50);
+        (dataflow.source, dataflow.tick) = ("count: 30", 100);
         let ended = dataflow
             .run()
             .exits(1)

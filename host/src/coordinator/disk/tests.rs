@@ -36,10 +36,15 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Writes it, to the end.
+/// Writes it, to the end, also where the disk has much to do.
 async fn write(disk: &mut Disk, ledger: &Ledger) -> Option<MemoryTrouble> {
-    let outcome = disk.begin(ledger).await;
-    disk.trouble(outcome)
+    loop {
+        let outcome = disk.begin(ledger).await;
+        let is_late = |reason: &String| reason.starts_with("the disk does not answer");
+        if !outcome.as_ref().is_err_and(is_late) {
+            return disk.trouble(outcome);
+        }
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,10 @@ use crate::wire::sys::{Handles, Stream, Wait};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Who waits again within this time is busy, and saves a call.
+const BUSY: Duration = Duration::from_micros(50);
 
 /// The reading half. One thread at a time.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub struct Incoming {
     start: usize,
     end: usize,
     handles: Handles,
+    /// When it began to wait long last.
+    waited: Option<Instant>,
     /// Why no more can be written, until what has come before is handed on.
     failed: Option<WireError>,
 }
@@ -49,6 +55,7 @@ impl Incoming {
             start: 0,
             end: 0,
             handles: Handles::default(),
+            waited: None,
             failed: None,
         }
     }
@@ -100,6 +107,9 @@ impl Incoming {
             let interrupted = || self.channel.interrupted.load(Ordering::Relaxed);
             self.channel.flush(&interrupted)?;
         }
+        if wait == Wait::Long && !self.is_busy() {
+            self.channel.stream.wait_undisturbed()?;
+        }
         self.make_room();
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         match self.channel.stream.read(room, &mut self.handles, wait) {
@@ -117,6 +127,12 @@ impl Incoming {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn is_busy(&mut self) -> bool {
+        let now = Instant::now();
+        let before = self.waited.replace(now);
+        before.is_some_and(|before| now.duration_since(before) < BUSY)
     }
 
     /// Sees to it that more can be read: for a long frame step by step, as its bytes come.

@@ -77,7 +77,7 @@ impl Stream {
             flags |= RecvFlags::DONTWAIT;
         }
         if wait == Wait::AWhile {
-            self.wait_for(PollFlags::IN)?;
+            self.wait_for(PollFlags::IN, wait)?;
         }
         let received = loop {
             let mut rooms = [IoSliceMut::new(room)];
@@ -116,9 +116,9 @@ impl Stream {
             let slices = [IoSlice::new(bytes)];
             match sendmsg(&self.0, &slices, &mut control, send_flags()) {
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if wait == Wait::Long => self.wait_for(PollFlags::OUT)?,
+                Err(Errno::AGAIN) if wait == Wait::Long => self.wait_for(PollFlags::OUT, wait)?,
                 Err(Errno::AGAIN) if wait == Wait::AWhile => {
-                    self.wait_for(PollFlags::OUT)?;
+                    self.wait_for(PollFlags::OUT, wait)?;
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 other => return Ok(other?),
@@ -126,12 +126,22 @@ impl Stream {
         }
     }
 
-    fn wait_for(&self, what: PollFlags) -> io::Result<()> {
-        let patience = Timespec {
+    /// Waits until something can be read. Linux wakes who waits in `recvmsg` also whenever the other end has read what was
+    /// written to it, which holds that one up by the time that a wake takes; who waits here sleeps on. It is one call more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait_undisturbed(&self) -> io::Result<()> {
+        self.wait_for(PollFlags::IN, Wait::Long)
+    }
+
+    fn wait_for(&self, what: PollFlags, wait: Wait) -> io::Result<()> {
+        let a_while = Timespec {
             tv_sec: 0,
             tv_nsec: PATIENCE.as_nanos() as _,
         };
-        match poll(&mut [PollFd::new(&self.0, what)], Some(&patience)) {
+        let patience = (wait != Wait::Long).then_some(&a_while);
+        match poll(&mut [PollFd::new(&self.0, what)], patience) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -222,6 +222,14 @@ impl Stream {
         }
     }
 
+    /// Nothing: who waits in [`Stream::read`] is woken by what comes, and by nothing else.
+    ///
+    /// # Errors
+    /// None.
+    pub fn wait_undisturbed(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads some bytes; none at all when the connection has ended.
     ///
     /// # Errors
