@@ -66,8 +66,8 @@ fn remount(process: &Background, options: &str, folder: &Path) {
 
 /// The dataflow of a talker has ended well, and who looked on has seen all of its lines; that they are not in the log file was
 /// told once, and how many.
-fn lines_were_lost(cluster: &Cluster, run: Run, lines: usize) {
-    let said = run.stderr.matches("on_input on ThreadId").count();
+fn lines_were_lost(cluster: &Cluster, run: Run, lines: u64) {
+    let said = run.stderr.matches("on_input on ThreadId").count() as u64;
     assert_eq!(said, lines, "who looks on sees every line: {run}");
     let daemon = cluster.daemon("A");
     daemon.complains("cannot write the log file", DEADLINE);
@@ -82,11 +82,11 @@ fn lines_were_lost(cluster: &Cluster, run: Run, lines: usize) {
 }
 
 /// The talker runs once more, and all of its lines are in its log file.
-fn lines_are_kept(cluster: &Cluster, lines: usize) {
+fn lines_are_kept(cluster: &Cluster, lines: u64) {
     let again = cluster.start("talks.yml", &[]);
     cluster.until_status(&again, "finished");
     let logs = cluster.dora(&["logs", &again, "witness"]).success();
-    let kept = logs.matches("on_input on ThreadId").count();
+    let kept = logs.matches("on_input on ThreadId").count() as u64;
     assert_eq!(kept, lines, "{logs}");
 }
 
@@ -121,7 +121,7 @@ fn a_full_disk_loses_log_lines_and_no_message() {
 #[test]
 fn a_disk_that_becomes_read_only_loses_log_lines_and_no_message() {
     /// At 5 ms each, so that it becomes so while they are said; `dora logs` shows 2,000 at most.
-    const LINES: usize = 1500;
+    const LINES: u64 = 1500;
     let mut cluster = Cluster::without_coordinator();
     let library = cluster.path().join("disk.so");
     let source = repo_root().join("cli/tests/faults/world/disk.c");
