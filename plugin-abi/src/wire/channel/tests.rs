@@ -67,6 +67,50 @@ impl Ends {
     }
 }
 
+/// How often a thread of this process has gone to sleep, once it does.
+#[cfg(target_os = "linux")]
+fn sleeps(thread: &str) -> u64 {
+    let status = format!("/proc/self/task/{thread}/status");
+    loop {
+        let status = std::fs::read_to_string(&status).expect("it lives");
+        let of = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            line.expect("a line").trim().to_owned()
+        };
+        if of("State:").starts_with('S') {
+            return of("voluntary_ctxt_switches:").parse().expect("a number");
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_waits_sleeps_on_while_the_other_end_reads() {
+    let ends = ends();
+    let (daemon, mut waits) = ends.daemon;
+    let (node, mut reads) = ends.node;
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiting = std::thread::spawn(move || {
+        let own = std::fs::read_link("/proc/thread-self").expect("a link");
+        let own = own.file_name().expect("a number").to_string_lossy();
+        tell.send(own.into_owned()).expect("somebody waits");
+        waits.next(Wait::Long).map(|raw| raw.is_some())
+    });
+    let thread = told.recv().expect("it is told");
+    let before = sleeps(&thread);
+    let mut after = before;
+    for _ in 0..100 {
+        daemon.send(&ToNode::Go).expect("sent");
+        assert!(reads.next(Wait::Long).expect("connected").is_some());
+        after = sleeps(&thread);
+    }
+    // At first it may have slept on its way there.
+    assert!(after - before <= 2, "{}", after - before);
+    node.send(&FromNode::Created).expect("sent");
+    assert!(matches!(waiting.join(), Ok(Ok(true))));
+}
+
 #[test]
 fn messages_of_all_sizes_pass_both_ways() {
     let mut ends = ends();
