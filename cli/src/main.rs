@@ -23,7 +23,11 @@ mod terminal;
 mod view;
 
 use clap::Parser;
+use host::sys::allocator::Allocator;
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

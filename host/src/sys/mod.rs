@@ -3,6 +3,7 @@
 //! Absent: decisions. Whoever calls says what happens when a platform cannot do a thing.
 
 pub mod affinity;
+pub mod allocator;
 pub mod crash;
 pub mod descendants;
 pub mod detached;
