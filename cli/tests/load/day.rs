@@ -194,10 +194,11 @@ fn a_day_of_a_robot_leaves_nothing() {
         number / ANEW,
     );
     assert_eq!(count("control", "dropped"), 0, "{ended:#}");
-    assert_eq!(count("talks", "dropped"), 0, "{ended:#}");
     // What is on its way when it is stopped does not arrive: what waits in two queues and what one process was given.
     let missed = count("sensor", "sent") - count("control", "received");
     assert!(missed <= 450, "{missed} are missing: {ended:#}");
+    let missed = count("sensor", "sent") - count("talks", "received");
+    assert!(missed <= 250, "{missed} are missing: {ended:#}");
     assert!(restarts > 0, "{ended:#}");
     rotated(&cluster, &uuid);
     // What ended was taken off the list of what runs, however often.

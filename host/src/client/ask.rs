@@ -15,6 +15,9 @@ const QUERY: Duration = Duration::from_millis(2_000);
 const SILENCE: Duration = Duration::from_millis(4_000);
 /// Between two queries, at least.
 const PAUSE: Duration = Duration::from_millis(100);
+/// A command has failed by then.
+const PROMISED: u128 = 5_000;
+const _: () = assert!(SILENCE.as_millis() + PAUSE.as_millis() < PROMISED);
 
 impl Client {
     /// Asks the coordinator until it has an answer other than the progress.

@@ -1,16 +1,16 @@
 //! The system's allocator, for programs that handle large messages.
 //!
-//! Invariant: blocks, errors and costs are those of [`System`], but for one call per large block. Absent: systems other than
-//! Linux, which choose the size of a page by themselves.
+//! Invariant: blocks and errors are those of [`System`]; nothing here allocates or panics. Absent: systems other than Linux,
+//! which choose the size of a page by themselves.
 //!
 //! A large block is fresh memory each time, and to touch each of its small pages first takes as long as to copy into it what
 //! it is for: of a message of 40 MiB, which goes through a daemon in four such blocks, that was a third of the time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Blocks of so many bytes have large pages. The GNU C library maps one of more than 32 MiB afresh each time, and smaller ones
-/// until it has seen one end (mallopt(3), `M_MMAP_THRESHOLD`); in what it keeps, large pages would hold memory that nobody uses.
-const LARGE: usize = 8 << 20;
+/// Blocks of so many bytes have large pages. The GNU C library maps each of these afresh (mallopt(3), `M_MMAP_THRESHOLD`);
+/// smaller ones lie in what it keeps, where large pages would hold on to memory that was given back.
+const LARGE: usize = 32 << 20;
 
 /// To be the program's `#[global_allocator]`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,21 +51,19 @@ fn advised(block: *mut u8, size: usize) -> *mut u8 {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 fn ask_for_large_pages(block: *mut u8, size: usize) {
-    use rustix::mm::{Advice, madvise};
+    // SAFETY: it only answers.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let Ok(page @ 1..) = usize::try_from(page) else {
+        return;
+    };
     // With the pages that it begins and ends in: of a mapping of its own that is all, and a mapping in parts could not grow
     // without a copy.
-    let page = rustix::param::page_size();
     let before = block.addr() % page;
     let whole = (before + size).next_multiple_of(page);
+    let start = block.wrapping_sub(before).cast();
     // SAFETY: the pages are in use by this block, and by others perhaps; all stay readable, writable and what they contain. A
     // system that has no large pages refuses, and all is as it was.
-    let _ = unsafe {
-        madvise(
-            block.wrapping_sub(before).cast(),
-            whole,
-            Advice::LinuxHugepage,
-        )
-    };
+    unsafe { libc::madvise(start, whole, libc::MADV_HUGEPAGE) };
 }
 
 #[cfg(not(target_os = "linux"))]

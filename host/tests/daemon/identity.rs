@@ -31,20 +31,24 @@ fn a_second_daemon_of_one_machine_id_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn a_daemon_is_ready_at_once() {
+    const AT_ONCE: Duration = Duration::from_millis(400);
     run(async {
         let mut site = Site::new(&[]).await;
         // The first daemon of a process also opens what is opened once.
         site.add("A").await;
         let mut took = Vec::new();
-        for name in ["B", "C", "D"] {
+        // Of several, because this machine may have other things to do. Looking for others in the network before anything
+        // else, as zenoh does by default, would take half a second.
+        for name in ["B", "C", "D", "E", "F", "G", "H", "I"] {
             let began = Instant::now();
             site.add(name).await;
             took.push(began.elapsed());
+            if began.elapsed() < AT_ONCE {
+                break;
+            }
         }
-        took.sort();
-        println!("{took:?}");
-        // Of several, and with room, because this machine may have other things to do.
-        assert!(took[0] < Duration::from_secs(2), "{took:?}");
+        let is_at_once = took.last().is_some_and(|took| *took < AT_ONCE);
+        assert!(is_at_once, "{took:?}");
         site.close().await;
     });
 }

@@ -145,7 +145,7 @@ fn a_thread_that_outlives_its_instance_sends_no_more_and_ends_no_other() {
     ",
     );
     // A number of the first instance after one of the second would be out of order.
-    let tap = live.probe.tap("source", "out", 1_000).expect("an output");
+    let tap = live.probe.tap("source", "out", 4_000).expect("an output");
     let ended = live.end();
     assert_eq!(ended.node("source").restarts, 1);
     assert_eq!(ended.endings()[1], "checker: finished");

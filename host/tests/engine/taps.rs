@@ -7,7 +7,7 @@ const FLOW: &str = "
     nodes:
       - id: source
         kind: own-thread
-        config: {count: 8000, micros: 20}
+        config: {count: 12000, micros: 20}
       - id: relay
         kind: relay
         inputs: {in: {source: source/out, queue_policy: backpressure}}
@@ -31,8 +31,8 @@ fn taps_come_and_go_and_disturb_nobody() {
     // One that nobody reads costs its own messages only.
     let slow = live.probe.tap("relay", "out", 3).expect("an output");
     let ended = live.end();
-    assert_eq!(ended.checked("checker"), (8_000, 0));
-    assert_eq!(ended.node("relay").received, 8_000);
+    assert_eq!(ended.checked("checker"), (12_000, 0));
+    assert_eq!(ended.node("relay").received, 12_000);
     let kept: Vec<_> = slow
         .messages
         .iter()

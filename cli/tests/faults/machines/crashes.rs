@@ -165,7 +165,7 @@ fn the_nodes_of_other_machines_go_on_and_hear_of_those_that_start_again() {
     wait_until("messages go both ways again", DEADLINE, || {
         seen() > before + 60
     });
-    // A stop ends the senders, whose machine may be the first to hear of it.
+    // Looked at before the stop, which closes inputs, too.
     let checks = logs("checks");
     assert!(!checks.contains("closed in"), "{checks}");
     cluster.dora(&["stop", "far"]).success();

@@ -139,7 +139,9 @@ fn a_machine_that_is_cut_off_is_lost_and_its_data_resume_when_it_is_back() {
     );
     // One that may be started again is not given up after a time, so that it does not matter how long all this takes.
     let id = "id: rust-status-node\n";
-    let text = endless().replace(id, &format!("{id}    restart_policy: on-failure\n"));
+    let text = endless();
+    assert!(text.contains(id), "{text}");
+    let text = text.replace(id, &format!("{id}    restart_policy: on-failure\n"));
     let out = lab.start("out", &text, "B");
     lab.network.of_machine("b", false);
     let took = lab.until_reach(&out, "B", "lost");

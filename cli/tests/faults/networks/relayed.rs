@@ -25,7 +25,9 @@ fn a_daemon_on_loopback_says_that_its_data_are_relayed() {
     // So that a busy machine loses nothing either.
     let source = "message: rust-status-node/status\n";
     let long = "message: {source: rust-status-node/status, queue_size: 1000}\n";
-    let out = lab.start("out", &endless().replace(source, long), "B");
+    let text = endless();
+    assert!(text.contains(source), "{text}");
+    let out = lab.start("out", &text.replace(source, long), "B");
     // That they cannot go straight changes nothing.
     lab.network.between_a_and_b(false);
     lab.flows("B");

@@ -38,13 +38,14 @@ fn names(folder: &Path) -> Vec<String> {
 
 /// Writes it, to the end, also where the disk has much to do.
 async fn write(disk: &mut Disk, ledger: &Ledger) -> Option<MemoryTrouble> {
-    loop {
+    for _ in 0..30 {
         let outcome = disk.begin(ledger).await;
         let is_late = |reason: &String| reason.starts_with("the disk does not answer");
         if !outcome.as_ref().is_err_and(is_late) {
             return disk.trouble(outcome);
         }
     }
+    panic!("the disk does not answer for a minute");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// Who waits again within this time is busy, and saves a call.
+/// Who waits again within this time is busy, and saves a call; it is disturbed then, until something comes.
 const BUSY: Duration = Duration::from_micros(50);
 
 /// The reading half. One thread at a time.
@@ -107,10 +107,10 @@ impl Incoming {
             let interrupted = || self.channel.interrupted.load(Ordering::Relaxed);
             self.channel.flush(&interrupted)?;
         }
+        self.make_room();
         if wait == Wait::Long && !self.is_busy() {
             self.channel.stream.wait_undisturbed()?;
         }
-        self.make_room();
         let room = self.bytes.get_mut(self.end..).unwrap_or_default();
         match self.channel.stream.read(room, &mut self.handles, wait) {
             Ok(0) => Err(WireError::Ended),

@@ -7,7 +7,7 @@ use crate::meta::Parameters;
 use crate::testing;
 use crate::wire::frame::{Body, FromNode, OfMemory, Packet, ToNode};
 use crate::wire::memory::Limits;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Ends {
     daemon: (Arc<Channel>, Incoming),
@@ -71,7 +71,8 @@ impl Ends {
 #[cfg(target_os = "linux")]
 fn sleeps(thread: &str) -> u64 {
     let status = format!("/proc/self/task/{thread}/status");
-    loop {
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until {
         let status = std::fs::read_to_string(&status).expect("it lives");
         let of = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key));
@@ -82,6 +83,7 @@ fn sleeps(thread: &str) -> u64 {
         }
         std::thread::yield_now();
     }
+    panic!("it does not sleep");
 }
 
 #[cfg(target_os = "linux")]

@@ -55,34 +55,56 @@ fn bytes_pass_and_waiting_ends() {
     assert_eq!(full.kind(), ErrorKind::WouldBlock);
 }
 
+/// Reads, and waits before it in one of both ways.
+fn read(stream: &Stream, undisturbed: bool, room: &mut [u8]) -> usize {
+    if undisturbed {
+        stream.wait_undisturbed().expect("a connection");
+    }
+    let read = stream.read(room, &mut Handles::default(), Wait::Long);
+    read.expect("bytes, or the end")
+}
+
 #[test]
 fn a_thread_that_reads_is_interrupted_and_may_still_write() {
-    let (here, there) = pair();
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(|| here.read(&mut [0; 8], &mut Handles::default(), Wait::Long));
-        here.interrupt();
-        assert_eq!(reader.join().expect("no panic").expect("the end"), 0);
-    });
-    here.write(b"x", None, Wait::Long).expect("room");
-    let mut room = [0; 8];
-    let read = there.read(&mut room, &mut Handles::default(), Wait::Long);
-    assert_eq!(read.expect("a byte"), 1);
+    for undisturbed in [false, true] {
+        let (here, there) = pair();
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| read(&here, undisturbed, &mut [0; 8]));
+            here.interrupt();
+            assert_eq!(reader.join().expect("no panic"), 0);
+        });
+        here.write(b"x", None, Wait::Long).expect("room");
+        assert_eq!(read(&there, undisturbed, &mut [0; 8]), 1);
+    }
+}
+
+#[test]
+fn a_thread_that_waits_sees_the_end_of_the_other() {
+    for undisturbed in [false, true] {
+        for closes in [false, true] {
+            let (here, there) = pair();
+            let reader = std::thread::spawn(move || read(&here, undisturbed, &mut [0; 8]));
+            if closes {
+                there.close();
+            }
+            drop(there);
+            assert_eq!(reader.join().expect("no panic"), 0);
+        }
+    }
 }
 
 #[test]
 fn what_comes_before_an_interruption_is_read() {
-    for _ in 0..200 {
+    for number in 0..200 {
+        let undisturbed = number % 2 == 0;
         let (here, there) = pair();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 there.write(b"x", None, Wait::Long).expect("room");
                 here.interrupt();
             });
-            let mut handles = Handles::default();
-            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
-            assert_eq!(read.expect("a byte"), 1);
-            let read = here.read(&mut [0; 8], &mut handles, Wait::Long);
-            assert_eq!(read.expect("the end"), 0);
+            assert_eq!(read(&here, undisturbed, &mut [0; 8]), 1);
+            assert_eq!(read(&here, undisturbed, &mut [0; 8]), 0);
         });
     }
 }

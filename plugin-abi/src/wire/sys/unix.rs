@@ -77,7 +77,7 @@ impl Stream {
             flags |= RecvFlags::DONTWAIT;
         }
         if wait == Wait::AWhile {
-            self.wait_for(PollFlags::IN, wait)?;
+            self.wait_for(PollFlags::IN)?;
         }
         let received = loop {
             let mut rooms = [IoSliceMut::new(room)];
@@ -116,9 +116,9 @@ impl Stream {
             let slices = [IoSlice::new(bytes)];
             match sendmsg(&self.0, &slices, &mut control, send_flags()) {
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) if wait == Wait::Long => self.wait_for(PollFlags::OUT, wait)?,
+                Err(Errno::AGAIN) if wait == Wait::Long => self.wait_for(PollFlags::OUT)?,
                 Err(Errno::AGAIN) if wait == Wait::AWhile => {
-                    self.wait_for(PollFlags::OUT, wait)?;
+                    self.wait_for(PollFlags::OUT)?;
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 other => return Ok(other?),
@@ -132,15 +132,18 @@ impl Stream {
     /// # Errors
     /// The system's.
     pub fn wait_undisturbed(&self) -> io::Result<()> {
-        self.wait_for(PollFlags::IN, Wait::Long)
+        self.poll(PollFlags::IN, None)
     }
 
-    fn wait_for(&self, what: PollFlags, wait: Wait) -> io::Result<()> {
-        let a_while = Timespec {
+    fn wait_for(&self, what: PollFlags) -> io::Result<()> {
+        let patience = Timespec {
             tv_sec: 0,
             tv_nsec: PATIENCE.as_nanos() as _,
         };
-        let patience = (wait != Wait::Long).then_some(&a_while);
+        self.poll(what, Some(&patience))
+    }
+
+    fn poll(&self, what: PollFlags, patience: Option<&Timespec>) -> io::Result<()> {
         match poll(&mut [PollFd::new(&self.0, what)], patience) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
