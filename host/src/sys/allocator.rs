@@ -82,7 +82,7 @@ mod tests {
                 // SAFETY: the size is not zero; the block is written and read within it, and freed once, by its last layout.
                 unsafe {
                     let block = Allocator.alloc_zeroed(layout);
-                    assert!(!block.is_null() && block.addr() % align == 0);
+                    assert!(!block.is_null() && block.addr().is_multiple_of(align));
                     assert_eq!(*block.add(size - 1), 0);
                     block.write_bytes(7, size);
                     let block = Allocator.realloc(block, layout, size * 3);
