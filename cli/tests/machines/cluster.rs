@@ -310,8 +310,9 @@ impl std::fmt::Display for Cluster {
 /// Ports below those that systems give out by themselves, so that nobody gets one while a coordinator is away.
 pub fn lasting_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Other processes of tests begin elsewhere.
-    let begin = u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    // Other processes of tests begin elsewhere, the next one too far away for the two to meet.
+    let begin = u64::from(std::process::id()) * 199 % 10_000;
+    let begin = u16::try_from(begin).unwrap_or_default();
     loop {
         let offset = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + (begin + offset) % 10_000;
