@@ -322,21 +322,15 @@ pub fn lasting_port() -> u16 {
     }
 }
 
-/// The example of the tutorial, with the plugins that the tests build, and with longer queues: on a busy machine a
-/// thread may not run for a tenth of a second, and ten messages are all that wait by default.
+/// The example of the tutorial, with the plugins that the tests build, and with longer queues.
 pub fn example() -> String {
-    let text = plain_example();
-    let long = |text: String, input: &str, source: &str| {
-        let plain = format!("{input}: {source}\n");
-        assert!(text.contains(&plain), "{text}");
-        text.replace(
-            &plain,
-            &format!("{input}: {{source: {source}, queue_size: 200}}\n"),
-        )
-    };
-    let text = long(text, "tick", "dora/timer/millis/10");
-    let text = long(text, "random", "rust-node/random");
-    long(text, "message", "rust-status-node/status")
+    let inputs = [
+        ("tick", "dora/timer/millis/10"),
+        ("random", "rust-node/random"),
+        ("message", "rust-status-node/status"),
+    ];
+    let long = |text: String, (input, source)| plugins::with_long_queue(&text, input, source);
+    inputs.into_iter().fold(plain_example(), long)
 }
 
 fn plain_example() -> String {

@@ -42,6 +42,18 @@ fn artifact(package: &str, file: &str) -> PathBuf {
     }
 }
 
+/// A descriptor with a longer queue for an input: on a busy machine a thread may not run for a tenth of a second, and ten
+/// messages are all that wait by default.
+///
+/// # Panics
+/// When it has no such input, or not in the short form.
+pub fn with_long_queue(text: &str, input: &str, source: &str) -> String {
+    let plain = format!("{input}: {source}\n");
+    assert!(text.contains(&plain), "{text}");
+    let long = format!("{input}: {{source: {source}, queue_size: 200}}\n");
+    text.replace(&plain, &long)
+}
+
 /// The text of a descriptor of the repository, with the plugins in `target/release` replaced by those that the tests
 /// build, so that it runs from any folder.
 ///

@@ -2,6 +2,7 @@
 
 use super::Lab;
 use crate::cluster::{DEADLINE, assert_fails, endless};
+use host_testing::plugins;
 
 /// With B listening on loopback.
 fn lab() -> Option<Lab> {
@@ -22,12 +23,8 @@ fn a_daemon_on_loopback_says_that_its_data_are_relayed() {
     );
     let status = lab.cluster.json(&["status", "--json"]);
     assert_eq!(status["daemons"][1]["address"], "", "{status:#}");
-    // So that a busy machine loses nothing either.
-    let source = "message: rust-status-node/status\n";
-    let long = "message: {source: rust-status-node/status, queue_size: 1000}\n";
-    let text = endless();
-    assert!(text.contains(source), "{text}");
-    let out = lab.start("out", &text.replace(source, long), "B");
+    let text = plugins::with_long_queue(&endless(), "message", "rust-status-node/status");
+    let out = lab.start("out", &text, "B");
     // That they cannot go straight changes nothing.
     lab.network.between_a_and_b(false);
     lab.flows("B");
